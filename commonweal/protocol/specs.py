@@ -1,0 +1,92 @@
+"""What a job declares: model, training, encoding, aggregation, scoring, data. No code, ever.
+
+A `JobSpec` is what a requester writes and what its manifest holds; unknown fields are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogisticModel(_Spec):
+    family: Literal["logistic"] = "logistic"
+    inputs: Annotated[int, Field(gt=0, le=1_000_000)]
+    classes: Annotated[int, Field(ge=2, le=10_000)]
+
+
+class MlpModel(_Spec):
+    family: Literal["mlp"] = "mlp"
+    inputs: Annotated[int, Field(gt=0, le=1_000_000)]
+    hidden: Annotated[tuple[Annotated[int, Field(gt=0, le=65_536)], ...], Field(min_length=1, max_length=16)]
+    classes: Annotated[int, Field(ge=2, le=10_000)]
+
+
+class CnnModel(_Spec):
+    """Blocks of 3×3 convolution (padding 1), ReLU and 2×2 max pooling, then one linear layer."""
+
+    family: Literal["cnn"] = "cnn"
+    shape: tuple[Annotated[int, Field(gt=0, le=64)], Annotated[int, Field(gt=0, le=1024)], Annotated[int, Field(gt=0, le=1024)]]
+    channels: Annotated[tuple[Annotated[int, Field(gt=0, le=1024)], ...], Field(min_length=1, max_length=8)]
+    classes: Annotated[int, Field(ge=2, le=10_000)]
+
+
+ModelSpec = Annotated[LogisticModel | MlpModel | CnnModel, Field(discriminator="family")]
+
+
+class TrainingSpec(_Spec):
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
+    proximal: Annotated[float, Field(ge=0, le=100, description="FedProx mu")] = 0.0
+    clip_norm: Annotated[float | None, Field(gt=0)] = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class EncodingSpec(_Spec):
+    kind: Literal["fp32", "fp16"] = "fp32"
+
+
+class AggregationSpec(_Spec):
+    rule: Literal["weighted-mean", "mean", "median", "trimmed-mean"] = "weighted-mean"
+    trim_bps: Annotated[int, Field(ge=0, lt=5000, description="cut from each end, trimmed-mean only")] = 1000
+    clip_to_median: Annotated[bool, Field(description="scale updates down to the median norm first")] = True
+    server_learning_rate: Annotated[float, Field(gt=0, le=10)] = 1.0
+
+
+class ScoringSpec(_Spec):
+    rule: Literal["agreement-and-leave-one-out"] = "agreement-and-leave-one-out"
+    reference_epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class DataSpec(_Spec):
+    """What the job's inputs look like; a node's own configuration says where its data are."""
+
+    features: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=4)]
+    classes: Annotated[int, Field(ge=2, le=10_000)]
+    validation: Annotated[str | None, Field(description="CID of a validation set (safetensors: x, y)")] = None
+
+
+class LimitsSpec(_Spec):
+    max_update_bytes: Annotated[int, Field(gt=0, le=2**32)] = 64 * 2**20
+
+
+class JobSpec(_Spec):
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    model: ModelSpec
+    training: TrainingSpec = TrainingSpec()
+    encoding: EncodingSpec = EncodingSpec()
+    aggregation: AggregationSpec = AggregationSpec()
+    scoring: ScoringSpec = ScoringSpec()
+    data: DataSpec
+    limits: LimitsSpec = LimitsSpec()

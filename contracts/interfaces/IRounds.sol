@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+enum Phase {
+    None,          // no round in flight
+    Commit,
+    Reveal,
+    BallotCommit,
+    BallotReveal,
+    Attest
+}
+
+enum FailureReason {
+    TooFewCommitments,
+    TooFewReveals,
+    CommitteeTooSmall,
+    TooFewBallots,
+    NothingVerified,
+    NoModelAgreed
+}
+
+uint16 constant SCORE_UNAVAILABLE = 65534;
+uint16 constant SCORE_INVALID = 65535;
+
+/// Everything an agent needs to decide, in one call.
+struct RoundView {
+    uint256 job;
+    uint256 round;              // 1, 2, …; a retry has a number of its own
+    Phase phase;
+    uint64 endsAt;              // deadline of the phase, seconds
+    uint64 seedBlock;           // whose hash seeds the draw; 0 until COMMIT has closed
+    uint16 expected;            // trainers whose commitment closes COMMIT early
+    uint16 commits;
+    uint16 reveals;
+    uint16 batches;             // commitment batches
+    uint16 committeeSize;
+    uint16[] committee;         // member indices by seat; empty before the draw
+    uint16 ballotsCommitted;    // bit per seat
+    uint16 ballotsRevealed;
+    uint16 attested;            // seats that attested any model
+    bytes32 parentModel;        // the model this round starts from
+    bytes32 agreedModel;        // attested by more than two thirds; 0 before
+    uint256[] committedBitmap;  // bit per member
+    uint256[] revealedBitmap;
+}
+
+/// Batches are byte strings of fixed-width big-endian records. A member is a uint16, a seat a uint8.
+/// Signatures are 64 bytes each (r, vs: EIP-2098) over the EIP-712 domain
+/// ("Commonweal", "1", chainId, this contract):
+///   UpdateCommitment(uint256 job,uint256 round,bytes32 commitment)
+///   BallotCommitment(uint256 job,uint256 round,bytes32 commitment)
+///   ModelAttestation(uint256 job,uint256 round,bytes32 modelDigest)
+interface IRounds {
+    event RoundOpened(uint256 indexed job, uint256 indexed round, bytes32 parentModel, uint64 endsAt);
+    event PhaseStarted(uint256 indexed job, uint256 indexed round, Phase phase, uint64 endsAt);
+    /// `entries`: (uint16 member, bytes32 commitment) each; `batch` counts from 0 within the round.
+    event UpdatesCommitted(uint256 indexed job, uint256 indexed round, uint256 indexed batch, bytes entries);
+    event SeedBlockFixed(uint256 indexed job, uint256 indexed round, uint64 seedBlock);
+    event CommitteeDrawn(uint256 indexed job, uint256 indexed round, bytes32 seed, uint16[] members);
+    /// As given to revealUpdates.
+    event UpdatesRevealed(uint256 indexed job, uint256 indexed round, uint256 indexed batch, bytes members, uint256 opened, bytes32[] words);
+    event BallotsCommitted(uint256 indexed job, uint256 indexed round, bytes seats, bytes32[] commitments);
+    event BallotsRevealed(uint256 indexed job, uint256 indexed round, bytes seats, bytes[] ballots, bytes32[] salts);
+    /// `scores`: uint16 per revealed update, members ascending. `shares`: uint16 bps per seat, of an equal part of the validators' pool.
+    event RoundTallied(uint256 indexed job, uint256 indexed round, bytes scores, bytes shares);
+    event ModelAttested(uint256 indexed job, uint256 indexed round, bytes32 indexed modelDigest, bytes seats);
+    event RoundFinalised(uint256 indexed job, uint256 indexed round, bytes32 modelDigest, bytes32 verdictRoot);
+    event RoundFailed(uint256 indexed job, uint256 indexed round, FailureReason reason);
+    event AbsenceRecorded(uint256 indexed job, uint256 indexed round, uint16 seats);
+    event UnrevealedRecorded(uint256 indexed job, uint256 indexed round, uint256[] bitmap);
+
+    error RoundWrong(uint256 job, uint256 round, uint256 current);
+    error PhaseWrong(uint256 job, Phase phase, Phase expected);
+    error PhaseOver(uint256 job, uint64 endedAt, uint256 now_);
+    error NothingToAdvance(uint256 job, Phase phase, uint64 endsAt);
+    error JobNotReady(uint256 job);
+    error LengthsDiffer(uint256 a, uint256 b);
+    error BatchEmpty();
+    error BatchTooLarge(uint256 have, uint256 limit);
+    error MemberSignatureWrong(uint256 member, address recovered);
+    error AlreadyCommitted(uint256 member);
+    error AlreadyRevealed(uint256 member);
+    error BatchWrong(uint256 batch, bytes32 have, bytes32 expected);
+    error SeatUnknown(uint256 seat);
+    error SeatSignatureWrong(uint256 seat, address recovered);
+    error BallotAlreadyCommitted(uint256 seat);
+    error BallotNotCommitted(uint256 seat);
+    error BallotLengthWrong(uint256 seat, uint256 have, uint256 need);
+    error BallotWrong(uint256 seat);
+    error AlreadyAttested(uint256 seat);
+    error SeedPending(uint64 seedBlock, uint256 blockNumber);
+    error TallyWrong(bytes32 have, bytes32 expected);
+    error RevealsWrong(bytes32 have, bytes32 expected);
+    error NoModelYet(uint256 job, uint256 round);
+
+    /// Start a ready job, re-arm or use the seed, close a phase that is complete or over. Anybody.
+    function advance(uint256 job) external;
+    /// At most 256 members. `members` strictly ascending.
+    function commitUpdates(uint256 job, uint256 round, bytes calldata members, bytes32[] calldata commitments, bytes calldata signatures) external;
+    /// `members`: all members of the commitment batch, in its order. Bit i of `opened`: entry i is opened by two words
+    /// (digest, salt); otherwise one word repeats its commitment. Words follow the entries' order.
+    function revealUpdates(uint256 job, uint256 round, uint256 batch, bytes calldata members, uint256 opened, bytes32[] calldata words) external;
+    function commitBallots(uint256 job, uint256 round, bytes calldata seats, bytes32[] calldata commitments, bytes calldata signatures) external;
+    /// Records the openings given. When they cover every committed seat — or, after the deadline, every revealed one — it tallies at once.
+    /// Ballots revealed earlier are given again by whoever completes the set.
+    function revealBallots(uint256 job, uint256 round, bytes calldata seats, bytes[] calldata ballots, bytes32[] calldata salts) external;
+    function attest(uint256 job, uint256 round, bytes32 modelDigest, bytes calldata seats, bytes calldata signatures) external;
+    /// `reveals`: per revealUpdates call in chain order, its newly opened (uint16 member, bytes32 digest) records. Pays, records, opens the next round.
+    function finalise(uint256 job, uint256 round, bytes[] calldata reveals, bytes calldata scores, bytes calldata shares) external;
+
+    function roundOf(uint256 job) external view returns (RoundView memory);
+    function isDrawPending(uint256 job) external view returns (bool);
+    function isEngaged(uint256 job, uint256 member) external view returns (bool);
+    /// Members by seat, and the seats that missed a duty, of any past round.
+    function committeeOf(uint256 job, uint256 round) external view returns (uint16[] memory members, uint16 absent);
+    function isUnrevealed(uint256 job, uint256 round, uint256 member) external view returns (bool);
+}

@@ -1,0 +1,29 @@
+// Compiles with the solc that npm installed, so that nothing is downloaded at run time.
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+
+/** @type {import("hardhat/config").HardhatUserConfig} */
+export default {
+  solidity: {
+    version: "0.8.37",
+    path: require.resolve("solc/soljson.js"),
+    settings: {
+      viaIR: true,
+      evmVersion: "cancun",
+      optimizer: { enabled: true, runs: 2000 },
+    },
+  },
+  paths: { sources: "./contracts", tests: { solidity: "./tests/contracts" } },
+  networks: {
+    // The local network of `weal dev`, `weal demo` and the tests: blocks come on demand and every
+    // quarter of a second, since a committee draw waits for a block after the one that closed COMMIT.
+    node: {
+      type: "edr-simulated",
+      chainType: "l1",
+      chainId: 31337,
+      mining: { auto: true, interval: 250 },
+      allowBlocksWithSameTimestamp: true,
+    },
+  },
+};
