@@ -135,6 +135,8 @@ interface IJobBoard {
     function feesOf(address recipient) external view returns (uint256);
     /// `members`: uint16 each, packed. Returns the operators in the same order, zero for a member who is not active.
     function operatorsOf(uint256 job, bytes calldata members) external view returns (address[] memory);
+    /// Active members with the trainer role, bit per member, 256 to a word. A job hands out at most 4096 member indices (16 words).
+    function trainersOf(uint256 job) external view returns (uint256[] memory bitmap);
     /// Stake-weighted draw without replacement among active validators. Returns fewer than `size` if there are fewer.
     function drawCommittee(uint256 job, uint256 size, bytes32 seed) external view returns (uint16[] memory members);
     function isReady(uint256 job) external view returns (bool); // recruited enough to start

@@ -27,7 +27,7 @@ struct RoundView {
     uint256 job;
     uint256 round;              // 1, 2, …; a retry has a number of its own
     Phase phase;
-    uint64 endsAt;              // deadline of the phase, seconds
+    uint64 endsAt;              // deadline of the phase, seconds: the first at which a message is late
     uint64 seedBlock;           // whose hash seeds the draw; 0 until COMMIT has closed
     uint16 expected;            // trainers whose commitment closes COMMIT early
     uint16 commits;
@@ -78,6 +78,8 @@ interface IRounds {
     error BatchEmpty();
     error BatchTooLarge(uint256 have, uint256 limit);
     error MemberSignatureWrong(uint256 member, address recovered);
+    error NotTrainer(uint256 member);
+    error MembersUnsorted(uint256 previous, uint256 member);
     error AlreadyCommitted(uint256 member);
     error AlreadyRevealed(uint256 member);
     error BatchWrong(uint256 batch, bytes32 have, bytes32 expected);
