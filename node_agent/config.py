@@ -1,0 +1,180 @@
+"""The node's configuration file: YAML in, checked values out; errors name file, line and field.
+
+Passwords are never in here, only the files that hold them. Relative paths start at the file's folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from commonweal.learning.data import DataSource
+from commonweal.protocol.types import Role
+from node_agent.errors import ConfigInvalid
+
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
+Hex32 = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{64}$")]
+RoleName = Literal["trainer", "validator"]
+Seconds = Annotated[float, Field(ge=0, le=3600)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Keys(_Section):
+    operator: Path = Path("operator.json")
+    operator_password: Path = Path("operator.password")
+    owner: Path | None = None
+    owner_password: Path | None = None
+
+
+class Content(_Section):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535, description="0 = any free one")] = 0
+    public_url: Annotated[Url | None, Field(description="what others reach it by")] = None
+    max_bytes: Annotated[int | None, Field(gt=0)] = None
+    gateways: Annotated[tuple[Url, ...], Field(description="further IPFS gateways to read")] = ()
+
+
+class JobPolicy(_Section):
+    allow: Literal["all"] | tuple[Annotated[int, Field(ge=1)], ...] = "all"
+    stake_per_job: Annotated[int, Field(ge=0, description="wei; a job's minimum at least")] = 0
+    allowlist_proofs: Annotated[
+        dict[Hex32, tuple[Hex32, ...]], Field(description="by the job's allowlist root")
+    ] = {}
+
+    def allows(self, job: int) -> bool:
+        return self.allow == "all" or job in self.allow
+
+
+class Timing(_Section):
+    poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.1
+    relay_patience: Annotated[
+        Seconds, Field(description="how long a relay may take before the node sends by itself")
+    ] = 5.0
+    keeper_patience: Annotated[
+        Seconds, Field(description="how long a due transition is left to the coordinator")
+    ] = 5.0
+    keeper_stagger: Annotated[
+        Seconds, Field(description="further delay per place in the order of members")
+    ] = 0.5
+
+
+class NodeConfig(_Section):
+    rpc_url: Url
+    deployment: Path
+    data_dir: Path = Path(".")
+    coordinator: tuple[Url, ...] = ()
+    provider: Annotated[
+        str | None, Field(pattern=r"^0x[0-9a-fA-F]{40}$", description="the owner's address")
+    ] = None
+    keys: Keys = Keys()
+    roles: Annotated[tuple[RoleName, ...], Field(min_length=1)] = ("trainer", "validator")
+    data: DataSource
+    content: Content = Content()
+    jobs: JobPolicy = JobPolicy()
+    timing: Timing = Timing()
+    declared: Annotated[
+        dict[str, str], Field(description="shown in the capabilities as self-declared")
+    ] = {}
+
+    @property
+    def role_set(self) -> Role:
+        roles = Role(0)
+        for name in self.roles:
+            roles |= Role[name.upper()]
+        return roles
+
+    @property
+    def endpoint_file(self) -> Path:
+        return self.data_dir / "endpoint"
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Raises ConfigInvalid for whatever is wrong with the file."""
+    text = _read(path)
+    try:
+        document, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(path, error) from error
+    if not isinstance(document, dict):
+        raise ConfigInvalid(f"{path}: expected a map of settings", file=str(path), line=1)
+    try:
+        config = NodeConfig.model_validate(document)
+    except ValidationError as error:
+        raise _field_error(path, tree, error) from error
+    return _resolve(config, path.resolve().parent)
+
+
+def save_config(config: NodeConfig, path: Path) -> None:
+    document = config.model_dump(mode="json", exclude_defaults=True)
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"{path} cannot be read: {error}", file=str(path)) from error
+
+
+def _syntax_error(path: Path, error: yaml.MarkedYAMLError) -> ConfigInvalid:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    message = f"{path}:{line}:{column}: {error.problem or 'not YAML'}"
+    return ConfigInvalid(message, file=str(path), line=line, column=column)
+
+
+def _field_error(path: Path, tree: yaml.Node | None, error: ValidationError) -> ConfigInvalid:
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    first = problems[0]
+    line, column, names = _locate(tree, first["loc"])
+    field = ".".join(names)
+    message = f"{path}:{line}:{column}: {field}: {first['msg']}"
+    if len(problems) > 1:
+        message += f" (and {len(problems) - 1} more)"
+    return ConfigInvalid(
+        message, file=str(path), line=line, column=column, field=field, problems=len(problems)
+    )
+
+
+def _locate(tree: yaml.Node | None, loc: tuple[int | str, ...]) -> tuple[int, int, list[str]]:
+    """Line and column of the deepest node on the way; steps pydantic adds for unions are left out."""
+    names: list[str] = []
+    node, mark = tree, tree.start_mark if tree else None
+    for step in loc:
+        found = _child(node, step)
+        if found is None:
+            continue
+        key, node = found
+        mark = key.start_mark
+        names.append(str(step))
+    if isinstance(loc[-1], str) and (not names or names[-1] != loc[-1]) and loc[-1].isidentifier():
+        names.append(loc[-1])
+    return (mark.line + 1, mark.column + 1, names) if mark else (1, 1, names)
+
+
+def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next(((key, value) for key, value in node.value if key.value == str(step)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step]
+    return None
+
+
+def _resolve(config: NodeConfig, folder: Path) -> NodeConfig:
+    keys = {
+        name: folder / value if value else None for name, value in iter(config.keys)
+    }
+    changes: dict[str, Any] = {
+        "deployment": folder / config.deployment,
+        "data_dir": folder / config.data_dir,
+        "keys": config.keys.model_copy(update=keys),
+    }
+    if (path := getattr(config.data, "path", None)) is not None:
+        changes["data"] = config.data.model_copy(update={"path": folder / path})
+    return config.model_copy(update=changes)

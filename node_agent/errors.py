@@ -1,0 +1,53 @@
+"""What can go wrong on a node, each with its code. The loop logs these; the command line prints them."""
+
+from __future__ import annotations
+
+from commonweal.errors import Conflict, InvalidInput, NotFound, Unavailable
+
+
+class ConfigInvalid(InvalidInput):
+    """Details: `file`, `line` and `column` (from 1) where known, `field` as a dotted path."""
+
+    code = "config-invalid"
+
+
+class JobNotServed(Conflict):
+    """This node cannot or may not work on a job; asking again will not change that."""
+
+    code = "job-not-served"
+
+
+class SlotTaken(Conflict):
+    """Another value was signed for this (job, round, slot) before: a second one would be slashed."""
+
+    code = "slot-taken"
+
+
+class JournalForeign(Conflict):
+    """The journal belongs to another chain or contract."""
+
+    code = "journal-foreign"
+
+
+class ModelUnusable(InvalidInput):
+    """Content agreed on chain that is not the model it claims to be."""
+
+    code = "model-unusable"
+
+
+class MessageRefused(Conflict):
+    """No coordinator takes the message, and there is no gas to send it alone."""
+
+    code = "message-refused"
+
+
+class NotRegistered(NotFound):
+    code = "provider-not-registered"
+
+
+class NoOwnerKey(Conflict):
+    code = "owner-key-missing"
+
+
+class NoCoordinator(Unavailable):
+    code = "no-coordinator"

@@ -1,0 +1,217 @@
+"""The node's memory that must outlive it: what it signed, with salts and contents, before it is sent.
+
+One value per (job, round, slot) for ever: the primary key makes a second one impossible, and two
+signed values for one slot are slashed. No network here, no decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from commonweal.protocol.messages import (
+    BallotCommitmentMessage,
+    ModelAttestationMessage,
+    UpdateCommitmentMessage,
+)
+from commonweal.protocol.signing import Domain
+from commonweal.protocol.types import Address
+from node_agent.errors import JournalForeign, SlotTaken
+
+SignedMessage = UpdateCommitmentMessage | BallotCommitmentMessage | ModelAttestationMessage
+_SIGNED: TypeAdapter[SignedMessage] = TypeAdapter(SignedMessage)
+
+
+class Slot(StrEnum):
+    UPDATE = "update"
+    BALLOT = "ballot"
+    ATTESTATION = "attestation"
+
+
+@dataclass(frozen=True, slots=True)
+class SlotEntry:
+    """What was signed for one slot, and what opens it.
+
+    `content`: the update manifest's digest, the packed ballot, or the attested model's digest.
+    """
+
+    slot: Slot
+    content: bytes
+    salt: bytes  # empty for an attestation
+    message: SignedMessage
+
+    @property
+    def job(self) -> int:
+        return self.message.job
+
+    @property
+    def round(self) -> int:
+        return self.message.round
+
+
+_metadata = MetaData()
+_networks = Table(
+    "networks",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("chain_id", Integer, nullable=False),
+    Column("rounds", String(42), nullable=False),
+)
+_slots = Table(
+    "slots",
+    _metadata,
+    Column("job", Integer, primary_key=True, autoincrement=False),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("slot", String(16), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("message", String, nullable=False),
+)
+_memories = Table(
+    "memories",
+    _metadata,
+    Column("job", Integer, primary_key=True, autoincrement=False),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+
+class Journal:
+    """One SQLite file per node and network; every write is on disk before the method returns."""
+
+    def __init__(self, path: Path, domain: Domain) -> None:
+        """`domain`: of the Rounds contract. Raises JournalForeign for another network's file."""
+        self._engine = _open(path)
+        _metadata.create_all(self._engine)
+        self._claim(domain)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def record(self, entry: SlotEntry, memory: bytes | None = None) -> SlotEntry:
+        """Store a signed message, and with a ballot the scoring memory after it, in one step.
+
+        Returns what stands in the slot: the same entry, if it was recorded before. Raises
+        SlotTaken when that is another one.
+        """
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(_slots).values(_row(entry)))
+                if memory is not None:
+                    values = {"job": entry.job, "round": entry.round, "data": memory}
+                    connection.execute(insert(_memories).values(values))
+        except IntegrityError as error:
+            self._require_same(entry, error)
+        return entry
+
+    def entry(self, job: int, round_: int, slot: Slot) -> SlotEntry | None:
+        query = select(_slots).where(
+            _slots.c.job == job, _slots.c.round == round_, _slots.c.slot == slot.value
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _entry(row.slot, row.content, row.salt, row.message)
+
+    def entries(self, rounds: Iterable[tuple[int, int]]) -> dict[tuple[int, int, Slot], SlotEntry]:
+        """All entries of the given (job, round) pairs."""
+        found = {}
+        for job, round_ in rounds:
+            for slot in Slot:
+                if (entry := self.entry(job, round_, slot)) is not None:
+                    found[job, round_, slot] = entry
+        return found
+
+    def count(self, job: int | None = None) -> dict[Slot, int]:
+        query = select(_slots.c.slot)
+        if job is not None:
+            query = query.where(_slots.c.job == job)
+        with self._engine.connect() as connection:
+            slots = [Slot(row.slot) for row in connection.execute(query)]
+        return {slot: slots.count(slot) for slot in Slot}
+
+    def memory_before(self, job: int, round_: int) -> bytes | None:
+        """The scoring memory of the latest earlier round that this node judged."""
+        query = (
+            select(_memories.c.data)
+            .where(_memories.c.job == job, _memories.c.round < round_)
+            .order_by(_memories.c.round.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            data: bytes | None = connection.execute(query).scalar_one_or_none()
+        return data
+
+    def _claim(self, domain: Domain) -> None:
+        mine = {"id": 1, "chain_id": domain.chain_id, "rounds": str(domain.contract)}
+        with self._engine.begin() as connection:
+            row = connection.execute(select(_networks)).one_or_none()
+            if row is None:
+                connection.execute(insert(_networks).values(mine))
+                return
+        if Domain(row.chain_id, Address(row.rounds)) != domain:
+            raise JournalForeign(
+                f"the journal belongs to chain {row.chain_id}, contract {row.rounds}",
+                have_chain=row.chain_id,
+                have_rounds=row.rounds,
+                want_chain=domain.chain_id,
+                want_rounds=domain.contract,
+            )
+
+    def _require_same(self, entry: SlotEntry, error: IntegrityError) -> None:
+        if self.entry(entry.job, entry.round, entry.slot) != entry:
+            raise SlotTaken(
+                f"job {entry.job} round {entry.round}: another {entry.slot} is signed already",
+                job=entry.job,
+                round=entry.round,
+                slot=entry.slot.value,
+            ) from error
+
+
+def _open(path: Path) -> Engine:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    engine = create_engine(f"sqlite:///{path}")
+    event.listen(engine, "connect", _make_durable)
+    return engine
+
+
+def _make_durable(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _row(entry: SlotEntry) -> dict[str, object]:
+    return {
+        "job": entry.job,
+        "round": entry.round,
+        "slot": entry.slot.value,
+        "content": entry.content,
+        "salt": entry.salt,
+        "message": entry.message.model_dump_json(),
+    }
+
+
+def _entry(slot: str, content: bytes, salt: bytes, message: str) -> SlotEntry:
+    return SlotEntry(Slot(slot), content, salt, _SIGNED.validate_json(message))
