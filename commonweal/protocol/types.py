@@ -158,3 +158,51 @@ class Round:
     agreed_model: Digest
     committed: frozenset[int]  # members
     revealed: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider as its registry shows it at one block, known by its owner's address."""
+
+    provider: Address
+    operator: Address
+    roles: Role
+    missed_duties: int  # in a row
+    jailed_until: int  # 0: not jailed
+    free: Wei
+    locked: Wei
+    unbonding: Wei
+    withdrawable_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slash:
+    """A slash that is held back for the appeal window."""
+
+    provider: Address
+    amount: Wei
+    bounty: Wei
+    prover: Address
+    treasury: Address
+    settleable_at: int
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolParameters:
+    """Field for field the contract's struct of the same name."""
+
+    treasury: Address
+    unbonding_period: int
+    appeal_window: int
+    unjail_delay: int
+    fee_grace: int
+    min_window: int
+    max_window: int
+    unrevealed_slash_bps: Bps
+    invalid_slash_bps: Bps
+    absent_slash_bps: Bps
+    equivocation_slash_bps: Bps
+    bounty_bps: Bps
+    bounty_cap: Wei
+    max_missed_duties: int

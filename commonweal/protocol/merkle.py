@@ -1,0 +1,61 @@
+"""The verdict tree: keccak256 of sorted pairs, an odd last node moves up unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eth_utils.crypto import keccak
+
+from commonweal.errors import InvalidInput
+
+
+class NoSuchLeaf(InvalidInput):
+    code = "no-such-leaf"
+
+
+def compute_verdict_leaf(member: int, digest: bytes, score: int) -> bytes:
+    return keccak(member.to_bytes(2) + digest + score.to_bytes(2))
+
+
+def compute_contributors(leaves: Sequence[bytes]) -> bytes:
+    """What a model manifest names: the leaves of its verified updates, members ascending."""
+    return keccak(b"".join(leaves))
+
+
+def compute_root(leaves: Sequence[bytes]) -> bytes:
+    """One leaf is its own root; no leaf has none."""
+    return _levels(leaves)[-1][0]
+
+
+def compute_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """Siblings from the leaf up."""
+    if not 0 <= index < len(leaves):
+        raise NoSuchLeaf(f"leaf {index} of {len(leaves)}", index=index, leaves=len(leaves))
+    proof = []
+    for level in _levels(leaves)[:-1]:
+        if index ^ 1 < len(level):
+            proof.append(level[index ^ 1])
+        index //= 2
+    return tuple(proof)
+
+
+def is_proven(root: bytes, leaf: bytes, proof: Sequence[bytes]) -> bool:
+    for sibling in proof:
+        leaf = _join(leaf, sibling)
+    return leaf == root
+
+
+def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    if not leaves:
+        raise NoSuchLeaf("a tree needs a leaf", index=0, leaves=0)
+    levels = [list(leaves)]
+    while len(levels[-1]) > 1:
+        level = levels[-1]
+        pairs = [_join(*level[at : at + 2]) if at + 1 < len(level) else level[at]
+                 for at in range(0, len(level), 2)]
+        levels.append(pairs)
+    return levels
+
+
+def _join(a: bytes, b: bytes) -> bytes:
+    return keccak(a + b if a < b else b + a)
