@@ -206,7 +206,9 @@ def _construct(root: yaml.Node, name: str) -> Any:
     def build(node: yaml.Node, path: str) -> Any:
         # An alias repeats a node: refused, since nested aliases grow without bound.
         if id(node) in seen:
-            raise _refuse(name, [FieldError(_line(node), path or "yaml", "aliases are not accepted")])
+            raise _refuse(
+                name, [FieldError(_line(node), path or "yaml", "aliases are not accepted")]
+            )
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             return build_mapping(node, path)
@@ -251,7 +253,9 @@ def _locate(root: yaml.Node, error: dict[str, Any]) -> FieldError:
             continue
         node, line = child
         field.append(str(part))
-    return FieldError(line, ".".join(field) or "yaml", str(error["msg"]).removeprefix("Value error, "))
+    return FieldError(
+        line, ".".join(field) or "yaml", str(error["msg"]).removeprefix("Value error, ")
+    )
 
 
 def _find_child(node: yaml.Node, part: object) -> tuple[yaml.Node, int] | None:

@@ -1,0 +1,129 @@
+"""Verification as one pure function of what the chain says and what content is there."""
+
+from __future__ import annotations
+
+from commonweal.errors import CommonwealError
+from commonweal.protocol.manifests import compute_digest, encode_manifest
+from commonweal.protocol.rewards import InvalidPayments, compute_quantum, unpack_payments
+from commonweal.protocol.specs import JobSpec
+from commonweal.protocol.types import JobParameters, JobState
+from commonweal.verification.content import Content, ContentCheck
+from commonweal.verification.evidence import Evidence, JobRecord, gather
+from commonweal.verification.report import Report
+from commonweal.verification.rounds import RoundCheck
+
+
+def verify(evidence: Evidence, content: Content) -> Report:
+    """Recheck a job from the first round to the last, then its money. Never raises for bad evidence."""
+    report = Report(evidence.job.job, evidence.block)
+    try:
+        record = gather(evidence.events)
+    except (CommonwealError, ValueError) as error:
+        report.require("events", f"job {evidence.job.job}", False, f"malformed event: {error}")
+        return report
+    if not _check_creation(report, evidence, record):
+        return report
+    _check_rounds(report, evidence, record, content)
+    _check_outcome(report, evidence, record)
+    _check_money(report, evidence, record)
+    return report
+
+
+def _check_creation(report: Report, evidence: Evidence, record: JobRecord) -> bool:
+    subject = f"job {evidence.job.job}"
+    created = record.created
+    if not report.require("created", subject, created is not None, "no JobCreated event"):
+        return False
+    assert created is not None
+    report.expect("parameters", subject, created.parameters, evidence.job.parameters)
+    report.expect("quantum", subject, compute_quantum(created.escrow), created.quantum)
+    need = created.parameters.rounds * created.parameters.price_per_round
+    report.require("escrow", subject, created.escrow >= need, f"{created.escrow} of {need} wei")
+    return True
+
+
+def _check_rounds(report: Report, evidence: Evidence, record: JobRecord, content: Content) -> None:
+    created = record.created
+    assert created is not None
+    spec = _fetch_spec(report, content, created.parameters)
+    checker = spec and ContentCheck(report, content, evidence.job.job, record.providers, spec)
+    parent = created.parameters.initial_model
+    model = checker.check_initial_model(parent) if checker else None
+    for number in sorted(record.rounds):
+        round_ = record.rounds[number]
+        check = RoundCheck(report, evidence, created.parameters, created.quantum, round_)
+        outcome = check.run(parent)
+        if round_.finalised is None:
+            continue
+        parent = round_.finalised.model_digest
+        if checker and model:
+            model = checker.check_round(number, outcome, model, parent)
+        else:
+            _leave_out(report, number)
+
+
+def _leave_out(report: Report, number: int) -> None:
+    report.left_out.append(f"content of round {number}: its parent model could not be established")
+
+
+def _fetch_spec(report: Report, content: Content, parameters: JobParameters) -> JobSpec | None:
+    digest = parameters.spec_digest
+    try:
+        manifest = content.fetch_manifest(digest)
+    except CommonwealError as error:
+        report.require("job-spec", "job", False, f"{error.code}: {error.message}")
+        return None
+    found = bytes(compute_digest(encode_manifest(manifest)))
+    if not report.expect("job-spec", "job", bytes(digest), found):
+        return None
+    if not isinstance(manifest, JobSpec):
+        report.require("job-spec", "job", False, "not a job specification")
+        return None
+    return manifest
+
+
+def _check_outcome(report: Report, evidence: Evidence, record: JobRecord) -> None:
+    subject, parameters = f"job {evidence.job.job}", evidence.job.parameters
+    finalised = sum(round_.finalised is not None for round_ in record.rounds.values())
+    failed = sum(round_.failed is not None for round_ in record.rounds.values())
+    report.expect("rounds-finalised", subject, finalised, evidence.job.finalised_rounds)
+    report.expect("rounds-failed", subject, failed, evidence.job.failed_rounds)
+    state = evidence.job.state
+    if state is JobState.COMPLETED:
+        report.expect("job-state", subject, parameters.rounds, finalised)
+    elif state is JobState.EXHAUSTED:
+        detail = f"{failed} failed rounds do not exhaust {parameters.max_failed_rounds}"
+        report.require("job-state", subject, failed > parameters.max_failed_rounds, detail)
+    elif not state.is_over:
+        report.left_out.append(f"rounds to come: the job is {state.name.lower()}")
+
+
+def _check_money(report: Report, evidence: Evidence, record: JobRecord) -> None:
+    """Escrow deposited = credited and paid + refunded + left, and each member's credit, to the wei."""
+    created = record.created
+    assert created is not None
+    settled = [round_.settled for round_ in record.rounds.values() if round_.settled]
+    spent = sum(each.spent for each in settled)
+    left = created.escrow - spent - record.refunded
+    report.expect("escrow-account", f"job {evidence.job.job}", left, evidence.job.escrow)
+    earned: dict[int, int] = {}
+    for each in settled:
+        try:
+            for member, units in unpack_payments(each.payments):
+                earned[member] = earned.get(member, 0) + units * created.quantum
+        except InvalidPayments as error:
+            report.require("payments", f"round {each.round}", False, error.message)
+    for member in evidence.members:
+        claimed = _claimed(evidence, record, member.member, earned)
+        credit = earned.get(member.member, 0) - claimed
+        report.expect("credit", f"member {member.member}", credit, member.credit)
+
+
+def _claimed(evidence: Evidence, record: JobRecord, member: int, earned: dict[int, int]) -> int:
+    """A provider that left and joined again has several members; claims empty the earlier ones first."""
+    provider = evidence.members[member].provider
+    left = record.claimed.get(provider, 0)
+    for other in evidence.members[:member]:
+        if other.provider == provider:
+            left -= min(left, earned.get(other.member, 0))
+    return min(left, earned.get(member, 0))
