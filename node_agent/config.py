@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
+from commonweal.jobfile import Amount
 from commonweal.learning.data import DataSource
 from commonweal.protocol.types import Role
 from node_agent.errors import ConfigInvalid
@@ -19,6 +20,10 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
 Hex32 = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{64}$")]
 RoleName = Literal["trainer", "validator"]
 Seconds = Annotated[float, Field(ge=0, le=3600)]
+
+
+def _show_wei(amount: int | None) -> str | None:
+    return None if amount is None else f"{amount} wei"
 
 
 class _Section(BaseModel):
@@ -42,7 +47,9 @@ class Content(_Section):
 
 class JobPolicy(_Section):
     allow: Literal["all"] | tuple[Annotated[int, Field(ge=1)], ...] = "all"
-    stake_per_job: Annotated[int, Field(ge=0, description="wei; a job's minimum at least")] = 0
+    stake_per_job: Annotated[
+        Amount | None, PlainSerializer(_show_wei), Field(description="if a job asks for less")
+    ] = None
     allowlist_proofs: Annotated[
         dict[Hex32, tuple[Hex32, ...]], Field(description="by the job's allowlist root")
     ] = {}
@@ -112,6 +119,7 @@ def load_config(path: Path) -> NodeConfig:
 
 def save_config(config: NodeConfig, path: Path) -> None:
     document = config.model_dump(mode="json", exclude_defaults=True)
+    document["data"] = config.data.model_dump(mode="json")  # with `kind`, though it is a default
     path.write_text(yaml.safe_dump(document, sort_keys=False))
 
 
@@ -167,9 +175,7 @@ def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Nod
 
 
 def _resolve(config: NodeConfig, folder: Path) -> NodeConfig:
-    keys = {
-        name: folder / value if value else None for name, value in iter(config.keys)
-    }
+    keys = {name: folder / value if value else None for name, value in config.keys}
     changes: dict[str, Any] = {
         "deployment": folder / config.deployment,
         "data_dir": folder / config.data_dir,

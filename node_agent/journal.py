@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from sqlalchemy import (
     Column,
     Engine,
@@ -38,7 +39,10 @@ from commonweal.protocol.signing import Domain
 from commonweal.protocol.types import Address
 from node_agent.errors import JournalForeign, SlotTaken
 
-SignedMessage = UpdateCommitmentMessage | BallotCommitmentMessage | ModelAttestationMessage
+SignedMessage = Annotated[
+    UpdateCommitmentMessage | BallotCommitmentMessage | ModelAttestationMessage,
+    Field(discriminator="kind"),
+]
 _SIGNED: TypeAdapter[SignedMessage] = TypeAdapter(SignedMessage)
 
 

@@ -1,0 +1,123 @@
+"""Job specs and global models: found by digest, checked against what the chain names, made anew.
+
+The next model is computed here exactly as everybody else computes it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.adapters.content.store import ContentStore
+from commonweal.learning.aggregation import ScoredUpdate, aggregate
+from commonweal.learning.weights import (
+    InvalidWeights,
+    Weights,
+    decode_weights,
+    encode_weights,
+    encoded_size,
+    shapes_of,
+)
+from commonweal.protocol.commitments import unpack_scores
+from commonweal.protocol.manifests import (
+    ModelManifest,
+    compute_digest,
+    encode_manifest,
+    manifest_cid,
+)
+from commonweal.protocol.merkle import compute_contributors, compute_verdict_leaf
+from commonweal.protocol.specs import JobSpec
+from commonweal.protocol.types import Address, Digest, Verdict
+from node_agent.errors import JobNotServed, ModelUnusable
+
+_KEPT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedUpdate:
+    member: int
+    trainer: Address
+    digest: Digest
+    score: int
+
+
+class ModelLibrary:
+    def __init__(self, store: ContentStore, fetcher: ContentFetcher) -> None:
+        self._store = store
+        self._fetcher = fetcher
+        self._specs: dict[Digest, JobSpec] = {}
+        self._weights: OrderedDict[Digest, Weights] = OrderedDict()
+
+    def fetch_spec(self, digest: Digest) -> JobSpec:
+        """Raises ContentNotFound, InvalidManifest, JobNotServed if it is another kind of manifest."""
+        if digest not in self._specs:
+            manifest = self._fetcher.fetch_manifest(digest)
+            if not isinstance(manifest, JobSpec):
+                raise JobNotServed("the job's digest is not a job spec", digest=digest.hex())
+            self._specs[digest] = manifest
+        return self._specs[digest]
+
+    def fetch_weights(self, digest: Digest, spec: JobSpec) -> Weights:
+        """Read-only. Raises ContentNotFound, ModelUnusable and the content store's errors."""
+        if digest in self._weights:
+            self._weights.move_to_end(digest)
+            return self._weights[digest]
+        manifest = self._fetcher.fetch_manifest(digest)
+        if not isinstance(manifest, ModelManifest):
+            raise ModelUnusable("the digest is not a model's", digest=digest.hex())
+        shapes = shapes_of(spec.model)
+        data = self._fetcher.fetch(manifest.weights, max_bytes=encoded_size(shapes, "F32"))
+        try:
+            return self._keep(digest, decode_weights(data, shapes))
+        except InvalidWeights as error:
+            raise ModelUnusable(error.message, digest=digest.hex(), **error.details) from error
+
+    def store_model(self, weights: Weights, manifest: ModelManifest) -> Digest:
+        """`manifest.weights` is filled in here. Stored and pinned before it returns."""
+        cid = self._store.put(encode_weights(weights))
+        block = encode_manifest(manifest.model_copy(update={"weights": cid}))
+        self._store.pin(self._store.put_block(block))
+        digest = compute_digest(block)
+        self._keep(digest, weights)
+        return digest
+
+    def _keep(self, digest: Digest, weights: Weights) -> Weights:
+        self._weights[digest] = weights
+        while len(self._weights) > _KEPT:
+            self._weights.popitem(last=False)
+        return weights
+
+
+def verified_updates(
+    digests: Mapping[int, Digest], scores: bytes, trainers: Mapping[int, Address]
+) -> tuple[VerifiedUpdate, ...]:
+    """The tallied scores are in the order of the revealed members, ascending."""
+    return tuple(
+        VerifiedUpdate(member, trainers[member], digests[member], score)
+        for member, score in zip(sorted(digests), unpack_scores(scores), strict=True)
+        if Verdict.of(score) is Verdict.VERIFIED
+    )
+
+
+def compute_next_model(
+    spec: JobSpec, parent: Weights, verified: Sequence[VerifiedUpdate], deltas: Mapping[int, Weights]
+) -> Weights:
+    """`deltas` by member. Bit-exact, see `commonweal.learning.aggregation`."""
+    scored = [ScoredUpdate(item.trainer, item.score, deltas[item.member]) for item in verified]
+    return aggregate(spec.aggregation, parent, scored)
+
+
+def next_manifest(
+    parent: Digest, job: int, round_: int, verified: Sequence[VerifiedUpdate]
+) -> ModelManifest:
+    """Of the model after a round, `weights` still empty."""
+    leaves = [compute_verdict_leaf(item.member, item.digest, item.score) for item in verified]
+    return ModelManifest(
+        weights="",
+        parent=manifest_cid(parent),
+        job=job,
+        round=round_,
+        contributors=compute_contributors(leaves),
+    )

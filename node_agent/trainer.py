@@ -1,0 +1,69 @@
+"""Training one update, and keeping it at home until it is revealed."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Protocol
+
+from commonweal.adapters.content.store import ContentStore
+from commonweal.learning.data import Dataset
+from commonweal.learning.encoding import compute_delta, encode_update
+from commonweal.learning.training import TrainingResult, train
+from commonweal.learning.weights import Weights
+from commonweal.protocol.manifests import (
+    UpdateManifest,
+    compute_digest,
+    encode_manifest,
+    manifest_cid,
+)
+from commonweal.protocol.specs import JobSpec
+from commonweal.protocol.types import Address, Digest
+
+
+class Trainer(Protocol):
+    def train(
+        self, spec: JobSpec, parent: Weights, data: Dataset, *, seed: int
+    ) -> TrainingResult: ...
+
+
+class LocalTrainer:
+    """What an honest node does: the spec's training on its own data."""
+
+    def train(
+        self, spec: JobSpec, parent: Weights, data: Dataset, *, seed: int
+    ) -> TrainingResult:
+        return train(spec, parent, data, seed=seed)
+
+
+def derive_seed(spec: JobSpec, purpose: str, job: int, round_: int, member: int) -> int:
+    """63 bits, the same for the same job, round and member on every run."""
+    text = f"{purpose}:{spec.training.seed}:{job}:{round_}:{member}"
+    return int.from_bytes(sha256(text.encode()).digest()[:8]) >> 1
+
+
+def store_update(
+    store: ContentStore,
+    spec: JobSpec,
+    parent: Weights,
+    result: TrainingResult,
+    *,
+    base: Digest,
+    job: int,
+    round_: int,
+    trainer: Address,
+) -> Digest:
+    """Payload and manifest into the node's own store only: the CID is secret until REVEAL."""
+    payload = encode_update(compute_delta(result.weights, parent), spec.encoding)
+    manifest = UpdateManifest(
+        payload=store.put(payload),
+        encoding=spec.encoding.kind,
+        base=manifest_cid(base),
+        job=job,
+        round=round_,
+        trainer=trainer,
+        samples=result.samples,
+        metrics={"loss": float(result.loss)},
+    )
+    block = encode_manifest(manifest)
+    store.pin(store.put_block(block))
+    return compute_digest(block)

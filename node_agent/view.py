@@ -1,0 +1,121 @@
+"""What the node sees of the chain at one block. Nothing here comes from a coordinator.
+
+All of a view is read at one block number; what cannot change within a round is kept while it lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from commonweal.adapters.chain import Block, ChainReader, ContractReverted
+from commonweal.protocol.types import (
+    Address,
+    Job,
+    Member,
+    Phase,
+    Provider,
+    Role,
+    Round,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """`member` is this node in the job, None before it joined."""
+
+    job: Job
+    round: Round
+    member: Member | None
+    nonce: int  # of the next join or leave
+
+    @property
+    def seat(self) -> int | None:
+        """This node's place in the committee, if it was drawn."""
+        if self.member is None or self.member.member not in self.round.committee:
+            return None
+        return self.round.committee.index(self.member.member)
+
+    @property
+    def is_trainer(self) -> bool:
+        return self.member is not None and self.member.active and Role.TRAINER in self.member.roles
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    block: Block
+    account: Provider
+    jobs: tuple[JobView, ...]
+
+    @property
+    def provider(self) -> Address:
+        return self.account.provider
+
+
+class ViewReader:
+    """Reads one NodeView per block, with one `roundOf` per job that is not over."""
+
+    def __init__(
+        self, reader: ChainReader, provider: Address, concerns: Callable[[int], bool]
+    ) -> None:
+        """`concerns`: whether this node would join a job."""
+        self._reader = reader
+        self._provider = provider
+        self._concerns = concerns
+        self._jobs: dict[int, JobView] = {}
+        self._over: set[int] = set()
+        self._last: NodeView | None = None
+
+    def fetch(self) -> NodeView:
+        head = self._reader.fetch_head()
+        if self._last is not None and self._last.block.hash == head.hash:
+            return self._last
+        if self._last is not None and head.number <= self._last.block.number:
+            self._jobs.clear()  # The chain was reorganised: what was kept may never have happened.
+            self._over.clear()
+        self._last = NodeView(
+            block=head,
+            account=self._reader.fetch_provider(self._provider, head.number),
+            jobs=self._fetch_jobs(head.number),
+        )
+        return self._last
+
+    def _fetch_jobs(self, at: int) -> tuple[JobView, ...]:
+        views = []
+        for job in range(1, self._reader.fetch_job_count(at) + 1):
+            if job not in self._over and not self._is_foreign(job):
+                self._jobs[job] = self._fetch_job(job, at)
+                views.append(self._jobs[job])
+                if self._jobs[job].job.state.is_over:
+                    self._over.add(job)
+        return tuple(views)
+
+    def _is_foreign(self, job: int) -> bool:
+        """A job this node is no member of, and will not join."""
+        known = self._jobs.get(job)
+        return known is not None and known.member is None and not self._concerns(job)
+
+    def _fetch_job(self, job: int, at: int) -> JobView:
+        round_ = self._reader.fetch_round(job, at)
+        known = self._jobs.get(job)
+        if known is not None and _is_same_round(known, round_):
+            return JobView(known.job, round_, known.member, known.nonce)
+        member = self._fetch_member(job, at)
+        nonce = self._reader.fetch_member_nonce(job, self._provider, at)
+        return JobView(self._reader.fetch_job(job, at), round_, member, nonce)
+
+    def _fetch_member(self, job: int, at: int) -> Member | None:
+        try:
+            index = self._reader.call("JobBoard", "memberIndexOf", job, self._provider, at=at)
+        except ContractReverted:
+            return None
+        return self._reader.fetch_member(job, int(index), at)
+
+
+def _is_same_round(known: JobView, round_: Round) -> bool:
+    """Job and membership cannot concern a member again before its round is over."""
+    return (
+        known.member is not None
+        and known.round.round == round_.round
+        and round_.phase is not Phase.NONE
+    )
