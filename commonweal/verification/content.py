@@ -70,7 +70,7 @@ class ContentCheck:
     def check_round(
         self, round_: int, outcome: Outcome, parent: ParentModel, model: Digest
     ) -> ParentModel | None:
-        """Every update's content, then the round's model; None when it cannot be followed further."""
+        """Every update's content, then the round's model; None when nothing can follow from it."""
         updates = self._check_updates(round_, outcome, parent)
         subject = f"round {round_}"
         manifest = self._fetch_model(model, subject)

@@ -149,7 +149,7 @@ def _add_outcome(record: JobRecord, event: ev.ChainEvent) -> None:
 def open_reveal(
     event: ev.UpdatesRevealed,
 ) -> list[tuple[int, tuple[bytes, bytes] | bytes]]:
-    """(member, (digest, salt)) for an opened entry, (member, commitment) for one that is repeated."""
+    """(member, (digest, salt)) for an opened entry, (member, commitment) for a repeated one."""
     words = iter(event.words)
     entries: list[tuple[int, tuple[bytes, bytes] | bytes]] = []
     for at, member in enumerate(unpack_members(event.members)):

@@ -14,7 +14,10 @@ from commonweal.verification.rounds import RoundCheck
 
 
 def verify(evidence: Evidence, content: Content) -> Report:
-    """Recheck a job from the first round to the last, then its money. Never raises for bad evidence."""
+    """Recheck a job from the first round to the last, then its money.
+
+    Bad evidence ends up in the report; it never raises.
+    """
     report = Report(evidence.job.job, evidence.block)
     try:
         record = gather(evidence.events)
@@ -99,7 +102,7 @@ def _check_outcome(report: Report, evidence: Evidence, record: JobRecord) -> Non
 
 
 def _check_money(report: Report, evidence: Evidence, record: JobRecord) -> None:
-    """Escrow deposited = credited and paid + refunded + left, and each member's credit, to the wei."""
+    """Escrow deposited = spent + refunded + left, and each member's credit, to the wei."""
     created = record.created
     assert created is not None
     settled = [round_.settled for round_ in record.rounds.values() if round_.settled]
@@ -120,7 +123,7 @@ def _check_money(report: Report, evidence: Evidence, record: JobRecord) -> None:
 
 
 def _claimed(evidence: Evidence, record: JobRecord, member: int, earned: dict[int, int]) -> int:
-    """A provider that left and joined again has several members; claims empty the earlier ones first."""
+    """A provider may have been several members: claims empty the earlier ones first."""
     provider = evidence.members[member].provider
     left = record.claimed.get(provider, 0)
     for other in evidence.members[:member]:

@@ -1,0 +1,99 @@
+"""`weal deploy`, `weal keystore new`, and the local network: `weal dev`, `weal demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commonweal.cli import options as opt
+from commonweal.cli.output import print_json
+
+keystore_app = typer.Typer(no_args_is_help=True, help="Encrypted key files.")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Where the network's files go; default: temporary."),
+]
+
+
+@keystore_app.callback()
+def keystores() -> None:
+    """Encrypted key files."""
+
+
+@keystore_app.command("new")
+def new_keystore(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Never overwritten.")],
+    password_file: opt.PasswordFile = None,
+    json: opt.Json = False,
+) -> None:
+    """Create a key and store it encrypted; prints its address."""
+    from commonweal.adapters.keystore import create_keystore
+
+    address = create_keystore(path, opt.read_password_option(password_file, confirm=True))
+    if json:
+        print_json({"address": address, "path": str(path)})
+    else:
+        typer.echo(address)
+
+
+def deploy(
+    keystore: opt.Keystore,
+    rpc: opt.Rpc,
+    password_file: opt.PasswordFile = None,
+    token: Annotated[
+        str | None, typer.Option(help="A standard ERC-20 with permit; default: deploys one.")
+    ] = None,
+    treasury: Annotated[
+        str | None, typer.Option(help="Receives slashed stake; default: the deployer.")
+    ] = None,
+    admin: Annotated[
+        str | None, typer.Option(help="May publish new parameters; default: the deployer.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Addresses file to write.")
+    ] = opt.DEFAULT_DEPLOYMENT,
+    json: opt.Json = False,
+) -> None:
+    """Deploy the contracts and write their addresses file."""
+    from commonweal.devnet.deployment import deploy_network
+
+    account = opt.open_account(keystore, password_file)
+    deployment = deploy_network(rpc, account, token=token, treasury=treasury, admin=admin)
+    deployment.save(output)
+    if json:
+        print_json({"path": str(output), "contracts": dict(deployment.contracts)})
+        return
+    for name, address in deployment.contracts.items():
+        typer.echo(f"{name:18} {address}")
+    typer.echo(f"Written to {output}")
+
+
+def dev(
+    agents: Annotated[int, typer.Option(min=0, max=50, help="Node agents to start.")] = 3,
+    data_dir: DataDir = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the data partition.")] = 0,
+) -> None:
+    """A local network that keeps running: chain, coordinator and agents. Ctrl-C ends it."""
+    from commonweal.devnet.dev import run_dev
+
+    run_dev(agents=agents, data_dir=data_dir, seed=seed)
+
+
+def demo(
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Rounds to train.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Of data, model and training.")] = 0,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the network running.")] = False,
+    data_dir: DataDir = None,
+    json: opt.Json = False,
+) -> None:
+    """Seven nodes, two of them cheats, train on a local chain; then everything is verified.
+
+    Exit status 0 only if the model is good, every honest trainer earned, no cheat did, the money
+    adds up to the wei, and the verification passed.
+    """
+    from commonweal.devnet.demo import run_demo
+
+    raise typer.Exit(run_demo(rounds=rounds, seed=seed, keep=keep, data_dir=data_dir, json=json))

@@ -1,0 +1,333 @@
+"""The requester's SDK: signs a job's offer, hands it to a coordinator, follows the job.
+
+The coordinator is asked, never believed with money: contract addresses and chain id come from the
+requester's own addresses file and RPC, so a signature can only ever name the real contracts.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from eth_account.signers.local import LocalAccount
+
+from commonweal.adapters.chain import ChainReader
+from commonweal.adapters.content.embedded import EmbeddedStore
+from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound, Unavailable
+from commonweal.jobfile import JobFile, compute_parameters
+from commonweal.learning.weights import (
+    decode_weights,
+    encode_weights,
+    encoded_size,
+    initial_weights,
+    shapes_of,
+)
+from commonweal.protocol.manifests import (
+    ModelManifest,
+    compute_digest,
+    encode_manifest,
+    manifest_cid,
+)
+from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer, sign_compact
+from commonweal.protocol.specs import JobSpec
+from commonweal.protocol.types import ZERO_DIGEST, Address, Digest, JobParameters, Wei
+
+OFFER_LIFETIME = 3600  # seconds
+
+
+class CoordinatorError(CommonwealError):
+    """What the coordinator answered; `code` is the one it gave."""
+
+    code = "coordinator-error"
+
+    def __init__(self, message: str, *, code: str, **details: object) -> None:
+        super().__init__(message, **details)
+        self.code = code  # type: ignore[misc]
+
+
+class CoordinatorUnreachable(Unavailable):
+    code = "coordinator-unreachable"
+
+
+class OfferTimeout(Unavailable):
+    code = "offer-timeout"
+
+
+class OfferRefused(Conflict):
+    code = "offer-refused"
+
+
+class WrongChain(InvalidInput):
+    code = "wrong-chain"
+
+
+class NoModelYet(NotFound):
+    code = "no-model-yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A job as offered: everything the requester signs."""
+
+    requester: Address
+    parameters: JobParameters
+    escrow: Wei
+    nonce: int
+    deadline: int
+    signature: bytes
+    permit: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        parameters = asdict(self.parameters)
+        for name in ("spec_digest", "initial_model", "allowlist_root"):
+            parameters[name] = "0x" + parameters[name].hex()
+        return {
+            "requester": self.requester,
+            "parameters": parameters,
+            "escrow": self.escrow,
+            "nonce": self.nonce,
+            "deadline": self.deadline,
+            "signature": "0x" + self.signature.hex(),
+            "permit": self.permit,
+        }
+
+
+class Client:
+    """One coordinator, seen from outside. Closing it closes its connections."""
+
+    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def network(self) -> dict[str, Any]:
+        return self._get("/v1/network")
+
+    def jobs(self, state: str | None = None) -> Any:
+        return self._get("/v1/jobs", {"state": state} if state else {})
+
+    def job(self, job: int) -> dict[str, Any]:
+        return self._get(f"/v1/jobs/{job}")
+
+    def members(self, job: int) -> Any:
+        return self._get(f"/v1/jobs/{job}/members")
+
+    def rounds(self, job: int) -> Any:
+        return self._get(f"/v1/jobs/{job}/rounds")
+
+    def updates(self, job: int, round_: int) -> Any:
+        return self._get(f"/v1/jobs/{job}/rounds/{round_}/updates")
+
+    def models(self, job: int) -> Any:
+        return self._get(f"/v1/jobs/{job}/models")
+
+    def payments(self, job: int) -> Any:
+        return self._get(f"/v1/jobs/{job}/payments")
+
+    def providers(self) -> Any:
+        return self._get("/v1/providers")
+
+    def offer(self, offer_id: str) -> dict[str, Any]:
+        return self._get(f"/v1/offers/{offer_id}")
+
+    def submit(
+        self,
+        job_file: JobFile,
+        *,
+        reader: ChainReader,
+        account: LocalAccount,
+        scratch: Path,
+        timeout: float = 60.0,
+    ) -> int:
+        """Push the job's content, offer the job, wait until it stands on chain; its number.
+
+        `scratch` is a folder for the content store; the offer is good for an hour.
+        Raises OfferRefused, OfferTimeout, CoordinatorError, CoordinatorUnreachable.
+        """
+        spec, model = self._push_content(job_file.spec, EmbeddedStore(scratch))
+        now = reader.fetch_head().timestamp
+        parameters = compute_parameters(job_file.terms, spec=spec, model=model, now=now)
+        offer = sign_offer(reader, account, parameters, job_file.escrow, now=now)
+        answer = self._post("/v1/jobs", offer.to_json())
+        return self._wait_for_job(str(answer["id"]), timeout)
+
+    def watch(self, job: int, *, last_event: str | None = None) -> Iterator[dict[str, Any]]:
+        """The job's events as they come, each {id, event, data}; reconnects by itself."""
+        while True:
+            headers = {"Last-Event-ID": last_event} if last_event else {}
+            try:
+                for event in self._stream(f"/v1/jobs/{job}/events", headers):
+                    last_event = event.get("id", last_event)
+                    yield event
+            except httpx.TransportError:
+                time.sleep(1.0)
+                self.job(job)  # raises CoordinatorUnreachable when it is gone for good
+
+    def fetch_model(self, digest: Digest, spec: JobSpec, store: EmbeddedStore) -> bytes:
+        """The weights of a model as safetensors bytes, checked against the digest."""
+        fetcher = ContentFetcher(store, lambda: [self.url])
+        return fetch_weights(fetcher, digest, spec)
+
+    def _push_content(self, spec: JobSpec, store: EmbeddedStore) -> tuple[Digest, Digest]:
+        spec_digest, model_digest = store_job_content(spec, store)
+        fetcher = ContentFetcher(store, list)
+        for digest in (spec_digest, model_digest):
+            fetcher.push(manifest_cid(digest), to=self.url)
+        return spec_digest, model_digest
+
+    def _wait_for_job(self, offer_id: str, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            state = self.offer(offer_id)
+            if state.get("job") is not None:
+                return int(state["job"])
+            if state.get("state") == "refused":
+                reason = str(state.get("reason"))
+                raise OfferRefused(f"the offer was refused: {reason}", offer=offer_id)
+            time.sleep(0.1)
+        raise OfferTimeout(f"no job after {timeout:g} s", offer=offer_id, seconds=timeout)
+
+    def _stream(self, path: str, headers: dict[str, str]) -> Iterator[dict[str, Any]]:
+        with self._http.stream("GET", path, headers=headers, timeout=None) as response:
+            if response.status_code >= 400:
+                response.read()
+                raise _problem(response)
+            fields: dict[str, str] = {}
+            for line in response.iter_lines():
+                if line:
+                    name, _, value = line.partition(":")
+                    fields[name] = value.removeprefix(" ")
+                elif "data" in fields:
+                    yield {**fields, "data": json.loads(fields["data"])}
+                    fields = {}
+
+    def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
+        return self._call("GET", path, params=params)
+
+    def _post(self, path: str, body: object) -> Any:
+        return self._call("POST", path, json=body)
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            message = f"{self.url} does not answer: {error or type(error).__name__}"
+            raise CoordinatorUnreachable(message, url=self.url) from error
+        if response.status_code >= 400:
+            raise _problem(response)
+        return response.json()
+
+
+def store_job_content(spec: JobSpec, store: EmbeddedStore) -> tuple[Digest, Digest]:
+    """Store the job-spec manifest and the initial model; their digests."""
+    spec_block = encode_manifest(spec)
+    weights = store.put(encode_weights(initial_weights(spec.model, spec.training.seed)))
+    model_block = encode_manifest(
+        ModelManifest(weights=weights, parent=None, job=0, round=0, contributors=bytes(ZERO_DIGEST))
+    )
+    for block in (spec_block, model_block):
+        store.put_block(block)
+    return compute_digest(spec_block), compute_digest(model_block)
+
+
+def fetch_weights(fetcher: ContentFetcher, digest: Digest, spec: JobSpec) -> bytes:
+    """Raises ContentNotFound, InvalidWeights."""
+    manifest = fetcher.fetch_manifest(digest)
+    if not isinstance(manifest, ModelManifest):
+        raise NoModelYet(f"{manifest_cid(digest)} is not a model")
+    shapes = shapes_of(spec.model)
+    data = fetcher.fetch(manifest.weights, max_bytes=encoded_size(shapes, "F32"))
+    decode_weights(data, shapes)
+    return data
+
+
+def sign_offer(
+    reader: ChainReader,
+    account: LocalAccount,
+    parameters: JobParameters,
+    escrow: Wei,
+    *,
+    now: int,
+) -> Offer:
+    """Signs the offer, and an ERC-2612 permit for exactly the escrow. `now` in chain seconds."""
+    deployment = reader.deployment
+    requester, deadline = Address(account.address), now + OFFER_LIFETIME
+    nonce = secrets.randbits(64)
+    digest = hash_job_offer(
+        deployment.board_domain,
+        requester,
+        compute_parameters_hash(parameters),
+        escrow,
+        nonce,
+        deadline,
+    )
+    return Offer(
+        requester=requester,
+        parameters=parameters,
+        escrow=escrow,
+        nonce=nonce,
+        deadline=deadline,
+        signature=sign_compact(bytes(account.key), digest),
+        permit=_sign_permit(reader, account, escrow, deadline),
+    )
+
+
+def _sign_permit(
+    reader: ChainReader, account: LocalAccount, value: Wei, deadline: int
+) -> dict[str, Any]:
+    head, deployment = reader.fetch_head().number, reader.deployment
+    message = {
+        "owner": account.address,
+        "spender": deployment["JobBoard"],
+        "value": value,
+        "nonce": reader.call("CommonwealToken", "nonces", account.address, at=head),
+        "deadline": deadline,
+    }
+    domain = {
+        "name": reader.call("CommonwealToken", "name", at=head),
+        "version": "1",
+        "chainId": deployment.chain_id,
+        "verifyingContract": deployment["CommonwealToken"],
+    }
+    signed = account.sign_typed_data(domain, {"Permit": _PERMIT}, message)
+    return {
+        "value": value,
+        "deadline": deadline,
+        "v": signed.v,
+        "r": "0x" + signed.r.to_bytes(32).hex(),
+        "s": "0x" + signed.s.to_bytes(32).hex(),
+    }
+
+
+def _problem(response: httpx.Response) -> CoordinatorError:
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = {}
+    code = str(problem.get("code", f"http-{response.status_code}"))
+    message = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
+    return CoordinatorError(message, code=code, status=response.status_code)
+
+
+_PERMIT = [
+    {"name": "owner", "type": "address"},
+    {"name": "spender", "type": "address"},
+    {"name": "value", "type": "uint256"},
+    {"name": "nonce", "type": "uint256"},
+    {"name": "deadline", "type": "uint256"},
+]

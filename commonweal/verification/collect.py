@@ -1,0 +1,65 @@
+"""Reads what verification needs from a chain, and where the job's providers serve content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from commonweal.adapters.chain import ChainReader
+from commonweal.adapters.content.embedded import EmbeddedStore
+from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.protocol.events import (
+    CommitteeDrawn,
+    ProviderAnnounced,
+    RoundFinalised,
+    SeedBlockFixed,
+)
+from commonweal.verification.evidence import Evidence
+from commonweal.verification.report import Report
+from commonweal.verification.verify import verify
+
+
+def collect(reader: ChainReader, job: int, *, at: int) -> Evidence:
+    """Everything as of block `at`. Raises what the reader raises for an unknown job."""
+    deployment = reader.deployment
+    state = reader.fetch_job(job, at)
+    events = tuple(reader.fetch_events(deployment.deployed_block, at, job))
+    rounds = [each.round for each in events if isinstance(each, RoundFinalised)]
+    return Evidence(
+        chain_id=deployment.chain_id,
+        rounds_contract=deployment["Rounds"],
+        block=at,
+        events=events,
+        block_hashes=_fetch_seed_hashes(reader, events),
+        job=state,
+        members=reader.fetch_members(job, at),
+        models={round_: reader.fetch_model(job, round_, at) for round_ in rounds},
+        verdict_roots={round_: reader.fetch_verdict_root(job, round_, at) for round_ in rounds},
+    )
+
+
+def _fetch_seed_hashes(reader: ChainReader, events: tuple[object, ...]) -> dict[int, bytes]:
+    drawn = {each.round for each in events if isinstance(each, CommitteeDrawn)}
+    blocks = {
+        each.seed_block
+        for each in events
+        if isinstance(each, SeedBlockFixed) and each.round in drawn
+    }
+    return {block: reader.fetch_block(block).hash for block in sorted(blocks)}
+
+
+def fetch_sources(reader: ChainReader, job: int) -> list[str]:
+    """The addresses that the job's members last announced on chain."""
+    head = reader.fetch_head().number
+    members = {member.provider for member in reader.fetch_members(job, head)}
+    endpoints: dict[str, str] = {}
+    for event in reader.fetch_events(reader.deployment.deployed_block, head):
+        if isinstance(event, ProviderAnnounced) and event.provider in members:
+            endpoints[event.provider] = event.endpoint
+    return list(dict.fromkeys(url for url in endpoints.values() if url))
+
+
+def verify_job(reader: ChainReader, job: int, store: Path, sources: list[str]) -> Report:
+    """Verify as of the present head, content from `store` first, then from `sources`."""
+    evidence = collect(reader, job, at=reader.fetch_head().number)
+    fetcher = ContentFetcher(EmbeddedStore(store), lambda: sources, attempts=1)
+    return verify(evidence, fetcher)
