@@ -1,0 +1,1 @@
+"""ABIs and creation bytecode of the contracts, as JSON; `python -m commonweal.abi` renews them."""

@@ -1,0 +1,285 @@
+"""Reads of the chain, each pinned to a block that the caller names. Nothing is sent here.
+
+Build one `ChainReader` per process or per thread as you like: it holds no state but small caches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, TypeVar, get_args
+
+from web3.exceptions import BlockNotFound, ContractLogicError, Web3RPCError
+from web3.types import FilterParams, LogReceipt, TxParams
+
+from commonweal.adapters.codec import (
+    ContractReverted,
+    build,
+    decode_log,
+    decode_revert,
+    event_topics,
+    find_revert_data,
+    function_codec,
+)
+from commonweal.adapters.deployment import CONTRACTS, Deployment
+from commonweal.adapters.rpc import ChainRefused, WrongChain, connect
+from commonweal.errors import NotFound
+from commonweal.protocol.bitmaps import unpack_bitmap
+from commonweal.protocol.events import (
+    ChainEvent,
+    EventRef,
+    FaultProven,
+    JobEvent,
+    ModelRecorded,
+    RoundEvent,
+)
+from commonweal.protocol.types import (
+    Address,
+    Digest,
+    Job,
+    JobParameters,
+    JobState,
+    Member,
+    Phase,
+    ProtocolParameters,
+    Provider,
+    Role,
+    Round,
+    Slash,
+    Wei,
+)
+
+__all__ = ["Block", "BlockUnknown", "ChainReader", "ContractReverted"]
+
+T = TypeVar("T")
+
+_MEMBERS_PAGE = 256
+_LISTENED = tuple(name for name in CONTRACTS if name not in ("CommonwealToken", "AccessManager"))
+_JOB_EVENTS = frozenset(
+    kind.__name__ for kind in (*get_args(JobEvent), *get_args(RoundEvent), ModelRecorded, FaultProven)
+) - {"FeeClaimed"}
+
+
+class BlockUnknown(NotFound):
+    code = "block-unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int  # seconds
+
+
+class ChainReader:
+    """`at` is a block number; a read of a block that the node has not is BlockUnknown or refused."""
+
+    def __init__(self, rpc_url: str, deployment: Deployment, *, timeout: float = 30.0) -> None:
+        self.rpc_url = rpc_url
+        self.deployment = deployment
+        self.web3 = connect(rpc_url, timeout)
+        self._timestamp_of = lru_cache(maxsize=4096)(self._fetch_timestamp)
+
+    @cached_property
+    def chain_id(self) -> int:
+        """Raises WrongChain if the node is not on the deployment's chain."""
+        have, need = self.web3.eth.chain_id, self.deployment.chain_id
+        if have != need:
+            message = f"{self.rpc_url} is on chain {have}, the contracts are on chain {need}"
+            raise WrongChain(message, have=have, need=need)
+        return have
+
+    # Blocks
+
+    def fetch_head(self) -> Block:
+        return self._fetch_block("latest")
+
+    def fetch_block(self, number: int) -> Block:
+        """Raises BlockUnknown."""
+        return self._fetch_block(number)
+
+    # Jobs and rounds
+
+    def fetch_job(self, job: int, at: int) -> Job:
+        fields = self.call("JobBoard", "jobOf", job, at=at)
+        parameters = build(JobParameters, fields.pop("parameters"))
+        state = JobState(fields.pop("state"))
+        return Job(job=job, state=state, parameters=parameters, **fields)
+
+    def fetch_job_count(self, at: int) -> int:
+        return int(self.call("JobBoard", "jobCount", at=at))
+
+    def fetch_round(self, job: int, at: int) -> Round:
+        view = self.call("Rounds", "roundOf", job, at=at)
+        return Round(
+            **{name: view[name] for name in _ROUND_FIELDS},
+            phase=Phase(view["phase"]),
+            ballots_committed=unpack_bitmap([view["ballots_committed"]]),
+            ballots_revealed=unpack_bitmap([view["ballots_revealed"]]),
+            attested=unpack_bitmap([view["attested"]]),
+            committed=unpack_bitmap(view["committed_bitmap"]),
+            revealed=unpack_bitmap(view["revealed_bitmap"]),
+        )
+
+    def fetch_committee(self, job: int, round_: int, at: int) -> tuple[tuple[int, ...], frozenset[int]]:
+        """Members by seat of any past round, and the seats that missed a duty."""
+        members, absent = self.call("Rounds", "committeeOf", job, round_, at=at)
+        return members, unpack_bitmap([absent])
+
+    def fetch_members(self, job: int, at: int) -> tuple[Member, ...]:
+        """All indices ever handed out, ascending; `active` tells who is still in."""
+        members: list[Member] = []
+        while True:
+            start = len(members)
+            page = self.call("JobBoard", "membersOf", job, start, _MEMBERS_PAGE, at=at)
+            members += [_build_member(start + i, fields) for i, fields in enumerate(page)]
+            if len(page) < _MEMBERS_PAGE:
+                return tuple(members)
+
+    def fetch_member_nonce(self, job: int, provider: Address, at: int) -> int:
+        return int(self.call("JobBoard", "memberNonce", job, provider, at=at))
+
+    def fetch_model(self, job: int, round_: int, at: int) -> Digest:
+        return Digest(self.call("ModelLedger", "modelOf", job, round_, at=at))
+
+    def fetch_verdict_root(self, job: int, round_: int, at: int) -> bytes:
+        return bytes(self.call("ModelLedger", "verdictRootOf", job, round_, at=at))
+
+    # Providers and money
+
+    def fetch_provider(self, address: Address, at: int) -> Provider:
+        fields = self.call("ProviderRegistry", "providerOf", address, at=at)
+        return Provider(provider=address, roles=Role(fields.pop("roles")), **fields)
+
+    def fetch_provider_of_operator(self, address: Address, at: int) -> Address | None:
+        provider = self.call("ProviderRegistry", "providerOfOperator", address, at=at)
+        return None if int(provider, 16) == 0 else Address(provider)
+
+    def fetch_slash(self, slash: int, at: int) -> Slash:
+        return build(Slash, self.call("ProviderRegistry", "slashOf", slash, at=at))
+
+    def fetch_parameters(self, version: int, at: int) -> ProtocolParameters:
+        return build(ProtocolParameters, self.call("Parameters", "parametersAt", version, at=at))
+
+    def fetch_balance(self, holder: Address, at: int) -> Wei:
+        return Wei(self.call("CommonwealToken", "balanceOf", holder, at=at))
+
+    def fetch_fees(self, recipient: Address, at: int) -> Wei:
+        return Wei(self.call("JobBoard", "feesOf", recipient, at=at))
+
+    # Events
+
+    def fetch_events(
+        self, from_block: int, to_block: int, job: int | None = None
+    ) -> list[ChainEvent]:
+        """The protocol's events of both blocks and all between, in chain order.
+
+        With `job`, only those that name it. Ranges that the node refuses are asked for in halves.
+        """
+        logs = self._fetch_logs(from_block, to_block, job)
+        logs.sort(key=lambda log: (log["blockNumber"], log["logIndex"]))
+        events = (decode_log(log["topics"], log["data"], self._build_ref(log)) for log in logs)
+        return [event for event in events if event is not None]
+
+    # Any function
+
+    def call(self, contract: str, function: str, *args: object, at: int | str) -> Any:
+        """The return value: structs as dicts with snake_case keys. Raises ContractReverted."""
+        to, data = self.encode(contract, function, *args)
+        answer = self.simulate({"to": to, "data": data}, at)
+        return function_codec(contract, function).decode(answer)
+
+    def simulate(self, transaction: TxParams, at: int | str) -> bytes:
+        """eth_call of a whole transaction."""
+        return bytes(self.ask(lambda: self.web3.eth.call(transaction, at)))  # type: ignore[arg-type]
+
+    def encode(self, contract: str, function: str, *args: object) -> tuple[Address, bytes]:
+        """(to, data) of a transaction. Raises InvalidCall if the arguments do not fit the ABI."""
+        return self.deployment[contract], function_codec(contract, function).encode(args)
+
+    def ask(self, request: Callable[[], T]) -> T:
+        """Run one request; a revert becomes ContractReverted, another refusal ChainRefused."""
+        try:
+            _ = self.chain_id
+            return request()
+        except ContractLogicError as error:
+            raise decode_revert(find_revert_data(error.data) or b"") from error
+        except Web3RPCError as error:
+            raise _translate(error) from error
+
+    def _fetch_block(self, which: int | str) -> Block:
+        try:
+            block = self.ask(lambda: self.web3.eth.get_block(which))  # type: ignore[arg-type]
+        except BlockNotFound as error:
+            raise BlockUnknown(f"{self.rpc_url} has no block {which}", block=which) from error
+        return Block(
+            block["number"], bytes(block["hash"]), bytes(block["parentHash"]), block["timestamp"]
+        )
+
+    def _fetch_timestamp(self, number: int, _hash: bytes) -> int:
+        return self.fetch_block(number).timestamp
+
+    def _fetch_logs(self, from_block: int, to_block: int, job: int | None) -> list[LogReceipt]:
+        if from_block > to_block:
+            return []
+        try:
+            query = self._compute_filter(from_block, to_block, job)
+            return list(self.ask(lambda: self.web3.eth.get_logs(query)))
+        except ChainRefused:
+            if from_block == to_block:
+                raise
+        middle = (from_block + to_block) // 2
+        first = self._fetch_logs(from_block, middle, job)
+        return first + self._fetch_logs(middle + 1, to_block, job)
+
+    def _compute_filter(self, from_block: int, to_block: int, job: int | None) -> FilterParams:
+        topics: list[Any] = [
+            [topic for name, topic in event_topics().items() if job is None or name in _JOB_EVENTS]
+        ]
+        if job is not None:
+            topics.append(job.to_bytes(32))
+        return {
+            "address": [self.deployment[name] for name in _LISTENED],  # type: ignore[typeddict-item]
+            "fromBlock": from_block,  # type: ignore[typeddict-item]
+            "toBlock": to_block,  # type: ignore[typeddict-item]
+            "topics": topics,
+        }
+
+    def _build_ref(self, log: LogReceipt) -> EventRef:
+        number, hash_ = log["blockNumber"], bytes(log["blockHash"])
+        stamp = self._timestamp_of(number, hash_)
+        return EventRef(number, hash_, bytes(log["transactionHash"]), log["logIndex"], stamp)
+
+
+_ROUND_FIELDS: Sequence[str] = (
+    "job",
+    "round",
+    "ends_at",
+    "seed_block",
+    "expected",
+    "commits",
+    "reveals",
+    "batches",
+    "committee_size",
+    "committee",
+    "parent_model",
+    "agreed_model",
+)
+
+
+def _build_member(index: int, fields: dict[str, Any]) -> Member:
+    return Member(member=index, roles=Role(fields.pop("roles")), **fields)
+
+
+def _translate(error: Web3RPCError) -> ContractReverted | ChainRefused | BlockNotFound:
+    if isinstance(error, BlockNotFound):
+        return error
+    detail = (error.rpc_response or {}).get("error")
+    data = find_revert_data(detail)
+    if data is not None:
+        return decode_revert(data)
+    if "revert" in str(error):
+        return ContractReverted()
+    return ChainRefused(f"the chain refused: {error.message}")

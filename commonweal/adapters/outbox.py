@@ -1,0 +1,155 @@
+"""What this sender has promised to the chain: signed transactions, stored before they are sent.
+
+One row per intent. A nonce belongs to one row for ever, or to none if the node refused it outright.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Engine,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    UniqueConstraint,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from commonweal.errors import Conflict
+from commonweal.protocol.types import Address
+
+SIGNED = "signed"  # stored, perhaps broadcast, not known to be mined
+MINED = "mined"
+REVERTED = "reverted"  # mined, without effect
+
+outbox_metadata = MetaData()
+outbox_table = Table(
+    "outbox",
+    outbox_metadata,
+    Column("chain_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("sender", String(42), primary_key=True),
+    Column("intent", String(200), primary_key=True),
+    Column("nonce", BigInteger, nullable=False),
+    Column("signed", LargeBinary, nullable=False),
+    Column("tx_hash", LargeBinary(32), nullable=False),
+    Column("state", String(8), nullable=False),
+    UniqueConstraint("chain_id", "sender", "nonce", name="outbox_nonce"),
+)
+
+
+class SlotTaken(Conflict):
+    """Another process of the same sender was faster with this intent or nonce."""
+
+    code = "outbox-slot-taken"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTransaction:
+    intent: str
+    nonce: int
+    signed: bytes
+    tx_hash: bytes
+    state: str
+
+
+def create_outbox_tables(engine: Engine) -> None:
+    outbox_metadata.create_all(engine)
+
+
+class Outbox:
+    """Works on a SQLite file and on PostgreSQL; every method is one transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, chain_id: int, sender: Address, intent: str) -> StoredTransaction | None:
+        query = _select(chain_id, sender).where(outbox_table.c.intent == intent)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _build(row)
+
+    def find_pending(self, chain_id: int, sender: Address) -> list[StoredTransaction]:
+        """Nonces ascending."""
+        query = _select(chain_id, sender).where(outbox_table.c.state == SIGNED)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(outbox_table.c.nonce)).all()
+        return [_build(row) for row in rows]
+
+    def find_next_nonce(self, chain_id: int, sender: Address) -> int:
+        """The first nonce that no row holds; 0 for an empty outbox."""
+        columns = outbox_table.c
+        query = select(func.max(columns.nonce)).where(
+            columns.chain_id == chain_id, columns.sender == sender
+        )
+        with self._engine.connect() as connection:
+            highest = connection.execute(query).scalar()
+        return 0 if highest is None else int(highest) + 1
+
+    def store(self, chain_id: int, sender: Address, stored: StoredTransaction) -> None:
+        """Raises SlotTaken; a reverted row of the same intent makes room."""
+        columns = outbox_table.c
+        reverted = delete(outbox_table).where(
+            columns.chain_id == chain_id,
+            columns.sender == sender,
+            columns.intent == stored.intent,
+            columns.state == REVERTED,
+        )
+        row = insert(outbox_table).values(
+            chain_id=chain_id,
+            sender=sender,
+            intent=stored.intent,
+            nonce=stored.nonce,
+            signed=stored.signed,
+            tx_hash=stored.tx_hash,
+            state=stored.state,
+        )
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(reverted)
+                connection.execute(row)
+        except IntegrityError as error:
+            message = f"intent {stored.intent} or nonce {stored.nonce} is taken"
+            raise SlotTaken(message, intent=stored.intent, nonce=stored.nonce) from error
+
+    def mark(self, chain_id: int, sender: Address, stored: StoredTransaction, state: str) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(outbox_table).where(*_is_row(chain_id, sender, stored)).values(state=state)
+            )
+
+    def discard(self, chain_id: int, sender: Address, stored: StoredTransaction) -> None:
+        """Only for a transaction that can never be mined."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(outbox_table).where(*_is_row(chain_id, sender, stored)))
+
+
+def _select(chain_id: int, sender: Address):  # type: ignore[no-untyped-def]
+    columns = outbox_table.c
+    return select(
+        columns.intent, columns.nonce, columns.signed, columns.tx_hash, columns.state
+    ).where(columns.chain_id == chain_id, columns.sender == sender)
+
+
+def _is_row(chain_id: int, sender: Address, stored: StoredTransaction):  # type: ignore[no-untyped-def]
+    columns = outbox_table.c
+    return (
+        columns.chain_id == chain_id,
+        columns.sender == sender,
+        columns.nonce == stored.nonce,
+    )
+
+
+def _build(row: Row[tuple[str, int, bytes, bytes, str]]) -> StoredTransaction:
+    return StoredTransaction(
+        row.intent, row.nonce, bytes(row.signed), bytes(row.tx_hash), row.state
+    )
