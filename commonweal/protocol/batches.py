@@ -6,9 +6,19 @@ nothing, checks no signature, and expects messages of one job and round in each 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from commonweal.protocol.commitments import (
+    pack_entries,
+    pack_members,
+    pack_scores,
+    pack_seats,
+    unpack_entries,
+    unpack_members,
+    unpack_seats,
+)
 from commonweal.protocol.events import (
     BallotsRevealed,
     ChainEvent,
@@ -26,8 +36,6 @@ from commonweal.protocol.messages import (
     UpdateRevealMessage,
 )
 from commonweal.protocol.types import MAX_BATCH, Digest
-
-_ENTRY_BYTES = 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,44 +79,100 @@ class RoundRecord:
 
 def collect_round(events: Iterable[ChainEvent], job: int, round_: int) -> RoundRecord:
     """Fold the events of one round, given in chain order; others are passed over."""
-    raise NotImplementedError
+    record = RoundRecord(job, round_)
+    for event in events:
+        if getattr(event, "job", None) == job and getattr(event, "round", None) == round_:
+            record = apply_event(record, event)
+    return record
+
+
+def apply_event(record: RoundRecord, event: ChainEvent) -> RoundRecord:
+    """`event` must be of the record's round; kinds that no later call repeats change nothing."""
+    match event:
+        case UpdatesCommitted():
+            batch = CommitmentBatch(event.batch, unpack_entries(event.entries))
+            return replace(record, batches=(*record.batches, batch))
+        case UpdatesRevealed():
+            opened = opened_entries(event)
+            return replace(
+                record,
+                reveals=(*record.reveals, pack_entries(opened)),
+                digests={**record.digests, **{m: Digest(digest) for m, digest in opened}},
+            )
+        case BallotsRevealed():
+            openings = map(BallotOpening, event.ballots, event.salts)
+            ballots = dict(zip(unpack_seats(event.seats), openings, strict=True))
+            return replace(record, ballots={**record.ballots, **ballots})
+        case RoundTallied():
+            return replace(record, scores=event.scores, shares=event.shares)
+        case _:
+            return record
+
+
+def opened_entries(event: UpdatesRevealed) -> list[tuple[int, bytes]]:
+    """(member, digest) of the entries this call opened, in the batch's order."""
+    words = iter(event.words)
+    opened = []
+    for position, member in enumerate(unpack_members(event.members)):
+        word = next(words)
+        if event.opened >> position & 1:
+            opened.append((member, word))
+            next(words)  # its salt
+    return opened
 
 
 def commit_updates(messages: Sequence[UpdateCommitmentMessage]) -> list[ContractCall]:
     """One `commitUpdates` per 256 members, members ascending."""
-    raise NotImplementedError
+    ordered = sorted(messages, key=lambda message: message.member)
+    pages = [ordered[at : at + MAX_BATCH] for at in range(0, len(ordered), MAX_BATCH)]
+    return [_commit_page(page) for page in pages]
 
 
 def reveal_updates(
     messages: Sequence[UpdateRevealMessage], record: RoundRecord
 ) -> list[ContractCall]:
     """One `revealUpdates` per commitment batch that holds one of the messages' members."""
-    raise NotImplementedError
+    openings = {message.member: message for message in messages}
+    return [
+        _reveal_batch(record, batch, openings)
+        for batch in record.batches
+        if any(member in openings for member, _ in batch.entries)
+    ]
 
 
 def commit_ballots(messages: Sequence[BallotCommitmentMessage]) -> ContractCall:
-    raise NotImplementedError
+    ordered = sorted(messages, key=lambda message: message.seat)
+    seats = pack_seats(message.seat for message in ordered)
+    commitments = tuple(_bytes(message.commitment) for message in ordered)
+    signatures = b"".join(_bytes(message.signature) for message in ordered)
+    args = (ordered[0].job, ordered[0].round, seats, commitments, signatures)
+    return ContractCall("Rounds", "commitBallots", args)
 
 
 def reveal_ballots(
     messages: Sequence[BallotRevealMessage], record: RoundRecord, *, repeat: bool
 ) -> ContractCall:
     """`repeat` gives the ballots revealed earlier again, as whoever completes the set must."""
-    raise NotImplementedError
+    new = {m.seat: BallotOpening(pack_scores(m.scores), _bytes(m.salt)) for m in messages}
+    return _reveal_openings(record, {**(record.ballots if repeat else {}), **new})
 
 
 def tally_ballots(record: RoundRecord) -> ContractCall:
     """`revealBallots` with nothing but what is on chain: closes the phase after its deadline."""
-    raise NotImplementedError
+    return _reveal_openings(record, record.ballots)
 
 
 def attest_model(messages: Sequence[ModelAttestationMessage]) -> list[ContractCall]:
     """One `attest` per model digest, the one with most seats first."""
-    raise NotImplementedError
+    by_digest: defaultdict[str, list[ModelAttestationMessage]] = defaultdict(list)
+    for message in sorted(messages, key=lambda message: message.seat):
+        by_digest[message.model_digest].append(message)
+    return [_attest_digest(group) for group in sorted(by_digest.values(), key=len, reverse=True)]
 
 
 def finalise_round(record: RoundRecord) -> ContractCall:
-    raise NotImplementedError
+    args = (record.job, record.round, record.reveals, record.scores, record.shares)
+    return ContractCall("Rounds", "finalise", args)
 
 
 def advance_job(job: int) -> ContractCall:
@@ -116,8 +180,53 @@ def advance_job(job: int) -> ContractCall:
 
 
 def join_job(message: JoinMessage) -> ContractCall:
-    raise NotImplementedError
+    proof = tuple(_bytes(word) for word in message.allowlist_proof)
+    args = (message.job, message.provider, message.roles, message.stake, message.deadline)
+    return ContractCall("JobBoard", "joinJob", (*args, proof, _bytes(message.signature)))
 
 
 def leave_job(message: LeaveMessage) -> ContractCall:
-    raise NotImplementedError
+    args = (message.job, message.provider, message.deadline, _bytes(message.signature))
+    return ContractCall("JobBoard", "leaveJob", args)
+
+
+def _commit_page(page: Sequence[UpdateCommitmentMessage]) -> ContractCall:
+    members = pack_members(message.member for message in page)
+    commitments = tuple(_bytes(message.commitment) for message in page)
+    signatures = b"".join(_bytes(message.signature) for message in page)
+    args = (page[0].job, page[0].round, members, commitments, signatures)
+    return ContractCall("Rounds", "commitUpdates", args)
+
+
+def _reveal_batch(
+    record: RoundRecord, batch: CommitmentBatch, openings: Mapping[int, UpdateRevealMessage]
+) -> ContractCall:
+    opened, words = 0, []
+    for position, (member, commitment) in enumerate(batch.entries):
+        if opening := openings.get(member):
+            opened |= 1 << position
+            words += [_bytes(opening.digest), _bytes(opening.salt)]
+        else:
+            words.append(commitment)
+    members = pack_members(member for member, _ in batch.entries)
+    args = (record.job, record.round, batch.batch, members, opened, tuple(words))
+    return ContractCall("Rounds", "revealUpdates", args)
+
+
+def _reveal_openings(record: RoundRecord, openings: Mapping[int, BallotOpening]) -> ContractCall:
+    seats = sorted(openings)
+    ballots = tuple(openings[seat].ballot for seat in seats)
+    salts = tuple(openings[seat].salt for seat in seats)
+    args = (record.job, record.round, pack_seats(seats), ballots, salts)
+    return ContractCall("Rounds", "revealBallots", args)
+
+
+def _attest_digest(group: Sequence[ModelAttestationMessage]) -> ContractCall:
+    seats = pack_seats(message.seat for message in group)
+    signatures = b"".join(_bytes(message.signature) for message in group)
+    args = (group[0].job, group[0].round, _bytes(group[0].model_digest), seats, signatures)
+    return ContractCall("Rounds", "attest", args)
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from commonweal.protocol.batches import ContractCall, RoundRecord
-from commonweal.protocol.types import Job, Round
+from commonweal.protocol.batches import (
+    ContractCall,
+    RoundRecord,
+    advance_job,
+    finalise_round,
+    tally_ballots,
+)
+from commonweal.protocol.types import ZERO_DIGEST, Job, JobState, Phase, Round
 
 
 class Transition(StrEnum):
@@ -26,9 +32,65 @@ def due_transition(
     `record` is needed only to tally: without it a set of ballots that is complete on chain but
     not tallied waits for its deadline.
     """
-    raise NotImplementedError
+    match round_.phase:
+        case Phase.NONE:
+            return Transition.ADVANCE if is_ready(job, now=now) else None
+        case Phase.COMMIT:
+            done = 0 < round_.expected <= round_.commits
+            return Transition.ADVANCE if done or is_over(round_, now=now) else None
+        case Phase.REVEAL:
+            return _due_in_reveal(round_, now=now, block_number=block_number)
+        case Phase.BALLOT_COMMIT:
+            done = len(round_.ballots_committed) == len(round_.committee) > 0
+            return Transition.ADVANCE if done or is_over(round_, now=now) else None
+        case Phase.BALLOT_REVEAL:
+            return _due_in_ballot_reveal(round_, record, now=now)
+        case Phase.ATTEST:
+            if round_.agreed_model != ZERO_DIGEST:
+                return Transition.FINALISE
+            return Transition.ADVANCE if is_over(round_, now=now) else None
+
+
+def is_ready(job: Job, *, now: int) -> bool:
+    """Recruited enough to start, as `JobBoard.isReady` sees it."""
+    rules = job.parameters
+    if job.state is not JobState.RECRUITING or job.active_trainers < rules.min_trainers:
+        return False
+    full = job.active_trainers >= rules.max_trainers or now >= rules.recruit_until
+    return full and job.active_validators >= rules.committee_size
+
+
+def is_over(round_: Round, *, now: int) -> bool:
+    return now > round_.ends_at
 
 
 def transition_call(transition: Transition, job: int, record: RoundRecord) -> ContractCall:
     """`record` must be of the job's current round."""
-    raise NotImplementedError
+    match transition:
+        case Transition.ADVANCE:
+            return advance_job(job)
+        case Transition.TALLY:
+            return tally_ballots(record)
+        case Transition.FINALISE:
+            return finalise_round(record)
+
+
+def _due_in_reveal(round_: Round, *, now: int, block_number: int) -> Transition | None:
+    if is_over(round_, now=now):
+        return Transition.ADVANCE
+    # A transaction sent now runs in the next block, which sees the hashes up to this one.
+    drawable = round_.committee or block_number >= round_.seed_block
+    return Transition.ADVANCE if drawable and round_.reveals == round_.commits else None
+
+
+def _due_in_ballot_reveal(
+    round_: Round, record: RoundRecord | None, *, now: int
+) -> Transition | None:
+    complete = round_.ballots_committed == round_.ballots_revealed
+    quorum = 2 * len(round_.ballots_revealed) > round_.committee_size
+    known = record is not None and round_.ballots_revealed <= record.ballots.keys()
+    if not complete and not is_over(round_, now=now):
+        return None
+    if quorum:
+        return Transition.TALLY if known else None
+    return Transition.ADVANCE if is_over(round_, now=now) else None
