@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+/// Reads fixed-width big-endian records out of calldata and writes them to memory.
+/// DANGER: nothing here checks a bound. The caller compares the length with the number of records first.
+library Packed {
+    uint256 internal constant ENTRY = 34; // uint16 member, bytes32 word
+
+    function uint16At(bytes calldata data, uint256 index) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := shr(240, calldataload(add(data.offset, shl(1, index))))
+        }
+    }
+
+    function uint8At(bytes calldata data, uint256 index) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := shr(248, calldataload(add(data.offset, index)))
+        }
+    }
+
+    function wordAt(bytes32[] calldata words, uint256 index) internal pure returns (bytes32 value) {
+        assembly ("memory-safe") {
+            value := calldataload(add(words.offset, shl(5, index)))
+        }
+    }
+
+    /// Two words of a 64-byte record.
+    function pairAt(bytes calldata data, uint256 index) internal pure returns (bytes32 first, bytes32 second) {
+        assembly ("memory-safe") {
+            let at := add(data.offset, shl(6, index))
+            first := calldataload(at)
+            second := calldataload(add(at, 32))
+        }
+    }
+
+    function entryAt(bytes calldata data, uint256 index) internal pure returns (uint256 member, bytes32 word) {
+        assembly ("memory-safe") {
+            let at := add(data.offset, mul(ENTRY, index))
+            member := shr(240, calldataload(at))
+            word := calldataload(add(at, 2))
+        }
+    }
+
+    /// Memory for `size` bytes. A write of a whole word at the last byte still lands inside.
+    function allocate(uint256 size) internal pure returns (bytes memory data) {
+        assembly ("memory-safe") {
+            data := mload(0x40)
+            mstore(data, size)
+            mstore(0x40, add(data, and(add(size, 95), not(31))))
+        }
+    }
+
+    function truncate(bytes memory data, uint256 size) internal pure {
+        assembly ("memory-safe") {
+            mstore(data, size)
+        }
+    }
+
+    /// Overwrites up to 30 bytes behind the record: write in ascending order.
+    function putUint16(bytes memory data, uint256 offset, uint256 value) internal pure {
+        assembly ("memory-safe") {
+            mstore(add(add(data, 32), offset), shl(240, value))
+        }
+    }
+
+    function putEntry(bytes memory data, uint256 offset, uint256 member, bytes32 word) internal pure {
+        assembly ("memory-safe") {
+            let at := add(add(data, 32), offset)
+            mstore(at, shl(240, member))
+            mstore(add(at, 2), word)
+        }
+    }
+
+    function putPayment(bytes memory data, uint256 offset, uint256 member, uint256 units) internal pure {
+        assembly ("memory-safe") {
+            mstore(add(add(data, 32), offset), or(shl(240, member), shl(176, units)))
+        }
+    }
+
+    function getUint16(bytes memory data, uint256 offset) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := shr(240, mload(add(add(data, 32), offset)))
+        }
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Packed} from "./Packed.sol";
+import {Tally} from "./Tally.sol";
+
+/// Splits one round's price. All divisions round down; the dust stays in the escrow.
+library Payments {
+    uint256 private constant BPS = 10_000;
+    uint256 private constant RECORD = 10; // uint16 member, uint64 units
+    uint256 private constant NO_MEMBER = type(uint256).max;
+
+    struct Split {
+        uint256 trainerPool;
+        uint256 cap; // wei, most one trainer gets
+        uint256 seatPool; // wei, what a seat with a full share gets
+        uint256 sum; // of the scores
+        uint256 quantum;
+        uint256 fee;
+        bytes payments; // (uint16 member, uint64 units), ascending; members without a unit are left out
+        uint256 used; // bytes of `payments`
+        uint256[] seats; // member << 64 | units, ascending
+        uint256 nextSeat; // index into `seats`
+        uint256 nextMember; // the member of that seat
+    }
+
+    /// `prices`: uint128 pricePerRound, uint16 validatorShareBps, uint16 coordinatorShareBps, uint96 quantum, from the low end.
+    function prepare(uint256 prices, uint256 minTrainers, uint256 committeeSize, uint256 sum, uint256 payees)
+        internal
+        pure
+        returns (Split memory split)
+    {
+        uint256 price = uint128(prices);
+        uint256 validatorPool = price * uint16(prices >> 128) / BPS;
+        split.fee = price * uint16(prices >> 144) / BPS;
+        split.trainerPool = price - validatorPool - split.fee;
+        split.cap = split.trainerPool / minTrainers;
+        split.seatPool = validatorPool / committeeSize;
+        split.quantum = prices >> 160;
+        split.sum = sum;
+        split.payments = Packed.allocate(RECORD * payees);
+    }
+
+    function sumOf(bytes calldata scores) internal pure returns (uint256 sum) {
+        unchecked {
+            for (uint256 i = 0; i < scores.length / 2; ++i) {
+                sum += Tally.ordinary(Packed.uint16At(scores, i));
+            }
+        }
+    }
+
+    /// `committee`: member + 1 in 16 bits per seat.
+    function takeSeats(Split memory split, uint256 committee, bytes calldata shares) internal pure {
+        uint256 count = shares.length / 2;
+        uint256[] memory seats = new uint256[](count);
+        for (uint256 seat = 0; seat < count; ++seat) {
+            uint256 units = split.seatPool * Packed.uint16At(shares, seat) / BPS / split.quantum;
+            uint256 entry = (uint256(uint16(committee >> (16 * seat))) - 1) << 64 | units;
+            uint256 place = seat;
+            for (; place != 0 && seats[place - 1] > entry; --place) {
+                seats[place] = seats[place - 1];
+            }
+            seats[place] = entry;
+        }
+        split.seats = seats;
+        split.nextMember = count == 0 ? NO_MEMBER : seats[0] >> 64;
+    }
+
+    /// Members must come ascending. A member's payment for its seat is added to the one for its update.
+    function payTrainer(Split memory split, uint256 member, uint256 score) internal pure {
+        while (split.nextMember < member) _pay(split, split.nextMember, _takeSeat(split));
+        uint256 units;
+        score = Tally.ordinary(score);
+        unchecked {
+            if (score != 0) {
+                // Below 2^128 * 2^16.
+                uint256 pay = split.trainerPool * score / split.sum;
+                units = (pay < split.cap ? pay : split.cap) / split.quantum;
+            }
+        }
+        if (split.nextMember == member) units += _takeSeat(split);
+        _pay(split, member, units);
+    }
+
+    function payRemainingSeats(Split memory split) internal pure {
+        while (split.nextMember != NO_MEMBER) _pay(split, split.nextMember, _takeSeat(split));
+    }
+
+    function close(Split memory split) internal pure returns (bytes memory) {
+        Packed.truncate(split.payments, split.used);
+        return split.payments;
+    }
+
+    function _takeSeat(Split memory split) private pure returns (uint256 units) {
+        units = uint64(split.seats[split.nextSeat]);
+        uint256 next = ++split.nextSeat;
+        split.nextMember = next == split.seats.length ? NO_MEMBER : split.seats[next] >> 64;
+    }
+
+    function _pay(Split memory split, uint256 member, uint256 units) private pure {
+        if (units == 0) return;
+        Packed.putPayment(split.payments, split.used, member, units);
+        unchecked {
+            split.used += RECORD;
+        }
+    }
+}
