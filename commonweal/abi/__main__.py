@@ -1,4 +1,4 @@
-"""Copies ABIs and bytecode from Hardhat's artifacts into the package, which so needs no Node to deploy."""
+"""Copies ABIs and bytecode from Hardhat's artifacts into the package: deploying needs no Node."""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ T = TypeVar("T")
 _MEMBERS_PAGE = 256
 _LISTENED = tuple(name for name in CONTRACTS if name not in ("CommonwealToken", "AccessManager"))
 _JOB_EVENTS = frozenset(
-    kind.__name__ for kind in (*get_args(JobEvent), *get_args(RoundEvent), ModelRecorded, FaultProven)
+    kind.__name__
+    for kind in (*get_args(JobEvent), *get_args(RoundEvent), ModelRecorded, FaultProven)
 ) - {"FeeClaimed"}
 
 
@@ -74,7 +75,7 @@ class Block:
 
 
 class ChainReader:
-    """`at` is a block number; a read of a block that the node has not is BlockUnknown or refused."""
+    """`at` is a block number. Reads raise ContractReverted, ChainUnavailable, ChainRefused."""
 
     def __init__(self, rpc_url: str, deployment: Deployment, *, timeout: float = 30.0) -> None:
         self.rpc_url = rpc_url
@@ -123,7 +124,9 @@ class ChainReader:
             revealed=unpack_bitmap(view["revealed_bitmap"]),
         )
 
-    def fetch_committee(self, job: int, round_: int, at: int) -> tuple[tuple[int, ...], frozenset[int]]:
+    def fetch_committee(
+        self, job: int, round_: int, at: int
+    ) -> tuple[tuple[int, ...], frozenset[int]]:
         """Members by seat of any past round, and the seats that missed a duty."""
         members, absent = self.call("Rounds", "committeeOf", job, round_, at=at)
         return members, unpack_bitmap([absent])
@@ -242,8 +245,8 @@ class ChainReader:
             topics.append(job.to_bytes(32))
         return {
             "address": [self.deployment[name] for name in _LISTENED],  # type: ignore[typeddict-item]
-            "fromBlock": from_block,  # type: ignore[typeddict-item]
-            "toBlock": to_block,  # type: ignore[typeddict-item]
+            "fromBlock": from_block,
+            "toBlock": to_block,
             "topics": topics,
         }
 

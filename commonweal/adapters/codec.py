@@ -6,11 +6,11 @@ Names become snake_case, addresses checksummed, structs dicts or the protocol's 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import is_dataclass
 from enum import IntEnum, IntFlag
 from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError, EncodingError
@@ -31,6 +31,7 @@ from commonweal.protocol.events import EVENT_TYPES, ChainEvent, EventRef
 Abi = Mapping[str, Any]
 T = TypeVar("T")
 
+_NESTS = ("data", "error", "result", "originalError")
 _STANDARD_ERRORS: tuple[Abi, ...] = (
     {"name": "Error", "inputs": [{"name": "message", "type": "string"}]},
     {"name": "Panic", "inputs": [{"name": "code", "type": "uint256"}]},
@@ -106,7 +107,9 @@ def decode_log(topics: Sequence[bytes], data: bytes, ref: EventRef) -> ChainEven
         return None
     indexed = [entry for entry in abi["inputs"] if entry["indexed"]]
     plain = [entry for entry in abi["inputs"] if not entry["indexed"]]
-    words = [decode([entry["type"]], topic)[0] for entry, topic in zip(indexed, topics[1:], strict=True)]
+    words = [
+        decode([entry["type"]], topic)[0] for entry, topic in zip(indexed, topics[1:], strict=True)
+    ]
     values = decode([collapse_if_tuple(entry) for entry in plain], data)
     fields = {
         to_snake_case(entry["name"]): _convert(entry, value)
@@ -134,14 +137,14 @@ def find_revert_data(error: object) -> bytes | None:
         found = re.search(r"0x(?:[0-9a-fA-F]{2})*$", error)
         return bytes.fromhex(found.group()[2:]) if found else None
     if isinstance(error, Mapping):
-        nested = (error[key] for key in ("data", "error", "result", "originalError") if key in error)
-        return next((data for data in map(find_revert_data, nested) if data is not None), None)
+        nested = (find_revert_data(error[key]) for key in _NESTS if key in error)
+        return next((data for data in nested if data is not None), None)
     return None
 
 
 def build(kind: type[T], fields: Mapping[str, Any]) -> T:
     """A protocol dataclass from decoded fields; enums and nested structs by its annotations."""
-    hints = _hints(kind)
+    hints = _hints(cast(Hashable, kind))
     return kind(**{name: _coerce(hints[name], value) for name, value in fields.items()})
 
 
@@ -177,7 +180,7 @@ def _show(value: object) -> object:
 
 
 @cache
-def _hints(kind: type) -> Mapping[str, Any]:
+def _hints(kind: Any) -> Mapping[str, Any]:
     return {name: _unwrap(hint) for name, hint in get_type_hints(kind).items()}
 
 
@@ -197,7 +200,7 @@ def _errors() -> Mapping[bytes, Abi]:
 
 
 def _error_selector(abi: Abi) -> bytes:
-    types = ",".join(get_abi_input_types({"type": "function", **abi}))  # type: ignore[typeddict-item]
+    types = ",".join(collapse_if_tuple(entry) for entry in abi["inputs"])
     return keccak(text=f"{abi['name']}({types})")[:4]
 
 

@@ -1,4 +1,4 @@
-"""Where the contracts are on one chain (the addresses file), and their ABIs, which ship in the package."""
+"""Where the contracts are on one chain (the addresses file), and the ABIs this package carries."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class InvalidDeployment(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """`contracts`: address by contract name (`CONTRACTS`). Nothing happened before `deployed_block`."""
+    """`contracts`: address by name (`CONTRACTS`). Nothing happened before `deployed_block`."""
 
     chain_id: int
     deployed_block: int

@@ -1,4 +1,4 @@
-"""A Hardhat node as a child process: the chain of `weal dev`, `weal demo` and the integration tests.
+"""A Hardhat node as a child process, for `weal dev`, `weal demo` and the integration tests.
 
 Needs an npm-installed project directory and a Node binary (the `local` extra brings one).
 """

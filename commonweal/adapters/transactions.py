@@ -134,7 +134,7 @@ class TransactionSender:
         """Both ways simulate the call, so that a revert is found before anything is stored."""
         call: Any = {"from": self.address, "to": to, "data": data}
         if gas is not None:
-            self._reader.simulate({**call, "gas": gas}, "latest")
+            self._reader.simulate(call | {"gas": gas}, "latest")
             return gas
         estimate = self._reader.ask(lambda: self._reader.web3.eth.estimate_gas(call))
         return min(estimate * 12 // 10, MAX_GAS)
@@ -191,7 +191,9 @@ class TransactionSender:
 
     def _is_known(self, stored: StoredTransaction) -> bool:
         try:
-            self._reader.ask(lambda: self._reader.web3.eth.get_transaction(HexBytes(stored.tx_hash)))
+            self._reader.ask(
+                lambda: self._reader.web3.eth.get_transaction(HexBytes(stored.tx_hash))
+            )
         except TransactionNotFound:
             return False
         return True

@@ -91,7 +91,7 @@ def compute_batch_hash(entries: bytes) -> bytes:
 
 
 def compute_reveals_hash(records: Sequence[bytes]) -> bytes:
-    """The running hash over the reveal calls of a round: `records` holds one `pack_entries` per call."""
+    """Runs over the reveal calls of a round: `records` holds one `pack_entries` per call."""
     running = bytes(32)
     for call in records:
         running = keccak(running + call)

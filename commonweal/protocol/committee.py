@@ -1,4 +1,4 @@
-"""Who judges a round: a stake-weighted draw without replacement, from a block hash fixed in advance.
+"""Who judges a round: drawn by stake, without replacement, from a block hash fixed in advance.
 
 The contract finds the same seats with a sum tree; here is the plain walk it must agree with.
 """
@@ -29,7 +29,7 @@ def compute_weight(stake: Wei) -> int:
 def draw_committee(
     validators: Sequence[tuple[int, int]], size: int, seed: bytes
 ) -> tuple[int, ...]:
-    """Members by seat. `validators`: (member, weight), members ascending; fewer seats if too few."""
+    """Members by seat, fewer if too few. `validators`: (member, weight), members ascending."""
     left = [(member, weight) for member, weight in validators if weight]
     seats: list[int] = []
     while left and len(seats) < size:

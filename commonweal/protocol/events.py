@@ -414,6 +414,8 @@ ProviderEvent = (
     | ProviderJailed
     | ProviderUnjailed
 )
-ChainEvent = RoundEvent | JobEvent | ProviderEvent | ModelRecorded | FaultProven | ParametersPublished
+ChainEvent = (
+    RoundEvent | JobEvent | ProviderEvent | ModelRecorded | FaultProven | ParametersPublished
+)
 
 EVENT_TYPES: dict[str, type[ChainEvent]] = {kind.__name__: kind for kind in get_args(ChainEvent)}

@@ -51,8 +51,10 @@ def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
     levels = [list(leaves)]
     while len(levels[-1]) > 1:
         level = levels[-1]
-        pairs = [_join(*level[at : at + 2]) if at + 1 < len(level) else level[at]
-                 for at in range(0, len(level), 2)]
+        pairs = [
+            _join(*level[at : at + 2]) if at + 1 < len(level) else level[at]
+            for at in range(0, len(level), 2)
+        ]
         levels.append(pairs)
     return levels
 

@@ -23,7 +23,13 @@ class Domain:
 
     @property
     def separator(self) -> bytes:
-        values = [_DOMAIN, keccak(text="Commonweal"), keccak(text="1"), self.chain_id, self.contract]
+        values = [
+            _DOMAIN,
+            keccak(text="Commonweal"),
+            keccak(text="1"),
+            self.chain_id,
+            self.contract,
+        ]
         return keccak(encode(["bytes32", "bytes32", "bytes32", "uint256", "address"], values))
 
 
@@ -52,7 +58,12 @@ def hash_job_leave(domain: Domain, job: int, provider: Address, nonce: int, dead
 
 
 def hash_job_offer(
-    domain: Domain, requester: Address, parameters_hash: bytes, escrow: Wei, nonce: int, deadline: int
+    domain: Domain,
+    requester: Address,
+    parameters_hash: bytes,
+    escrow: Wei,
+    nonce: int,
+    deadline: int,
 ) -> bytes:
     types = ["bytes32", "address", "bytes32", "uint256", "uint256", "uint256"]
     values = [_JOB_OFFER, requester, parameters_hash, escrow, nonce, deadline]
@@ -72,7 +83,7 @@ def sign_compact(private_key: bytes, digest: bytes) -> bytes:
 
 
 def recover_compact(digest: bytes, signature: bytes) -> Address | None:
-    """The signer's address, or None for bytes that are no signature at all (as the contracts see it)."""
+    """The signer's address, or None for bytes that are no signature to the contracts either."""
     if len(signature) != 64:
         return None
     vs = int.from_bytes(signature[32:])

@@ -53,7 +53,9 @@ def tally(
         for at, member in enumerate(revealed)
     )
     shares = tuple(
-        compute_share(_counted(revealed, member, ballots[seat], scores)) if seat in ballots else Bps(0)
+        compute_share(_counted(revealed, member, ballots[seat], scores))
+        if seat in ballots
+        else Bps(0)
         for seat, member in enumerate(committee)
     )
     return Tally(scores, shares)
