@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from commonweal.errors import InvalidInput
+from commonweal.learning.data_files import (
+    CsvSource,
+    Dataset,
+    InvalidData,
+    LocalSource,
+    NpzSource,
+    ParquetSource,
+    read_file,
+)
 from commonweal.protocol.specs import DataSpec
 
-
-class InvalidData(InvalidInput):
-    """Details name `file` and, where it applies, `column` and `row` (1-based, header not counted)."""
-
-    code = "invalid-data"
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """x: float32 (n, *features), y: int64 (n,), labels from 0."""
-
-    x: NDArray[np.float32]
-    y: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.y)
+__all__ = [
+    "CsvSource",
+    "DataSource",
+    "Dataset",
+    "DigitsPart",
+    "DigitsSource",
+    "InvalidData",
+    "LocalData",
+    "NpzSource",
+    "ParquetSource",
+    "digits_test_part",
+    "load_dataset",
+    "partition_dirichlet",
+    "stratified_holdout",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +44,6 @@ class LocalData:
 
     train: Dataset
     holdout: Dataset
-
-
-class _Source(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    holdout_seed: Annotated[int, Field(ge=0)] = 0
 
 
 class DigitsPart(BaseModel):
@@ -57,34 +57,11 @@ class DigitsPart(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class DigitsSource(_Source):
+class DigitsSource(LocalSource):
     """Scikit-learn's digits, less the test part `digits_test_part(part.seed)`."""
 
     kind: Literal["digits"] = "digits"
     part: DigitsPart = DigitsPart()
-
-
-class NpzSource(_Source):
-    kind: Literal["npz"] = "npz"
-    path: Path
-    x: str = "x"
-    y: str = "y"
-
-
-class CsvSource(_Source):
-    """A header line, one label column, every other column (or those named) a feature."""
-
-    kind: Literal["csv"] = "csv"
-    path: Path
-    label: str
-    columns: tuple[str, ...] | None = None
-
-
-class ParquetSource(_Source):
-    kind: Literal["parquet"] = "parquet"
-    path: Path
-    label: str
-    columns: tuple[str, ...] | None = None
 
 
 DataSource = Annotated[
@@ -94,16 +71,102 @@ DataSource = Annotated[
 
 def load_dataset(source: DataSource, spec: DataSpec) -> LocalData:
     """Read, check against the job's spec, reshape to its features, split. Raises InvalidData."""
-    raise NotImplementedError
+    data = _conform(_read(source), spec, source)
+    held = stratified_holdout(data.y, source.holdout, source.holdout_seed)
+    return LocalData(_take(data, ~held), _take(data, held))
 
 
 def partition_dirichlet(
     labels: NDArray[np.int64], parts: int, alpha: float, seed: int
 ) -> list[NDArray[np.int64]]:
-    """Disjoint row indices per part, together all rows, none of the parts (nearly) empty."""
-    raise NotImplementedError
+    """Disjoint row indices per part, ascending, together all rows, none of them (nearly) empty.
+
+    Each label's rows are dealt in proportions drawn from Dirichlet(alpha) (Hsu et al. 2019);
+    then the largest part gives to those below a fifth of the mean.
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    owners = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        shares = np.cumsum(generator.dirichlet([alpha] * parts))[:-1]
+        cuts = np.round(shares * len(rows)).astype(np.int64)
+        for part, dealt in enumerate(np.split(rows, cuts)):
+            owners[dealt] = part
+    _even_out(owners, parts, max(2, len(labels) // (5 * parts)), generator)
+    return [np.flatnonzero(owners == part) for part in range(parts)]
 
 
 def digits_test_part(seed: int) -> Dataset:
-    """A stratified fifth of the digits, x (n, 64) in 0…1, that no DigitsSource of this seed holds."""
-    raise NotImplementedError
+    """A stratified fifth, x (n, 64) in 0…1, that no DigitsSource of this seed holds."""
+    digits = _load_digits()
+    return _take(digits, stratified_holdout(digits.y, 0.2, seed))
+
+
+def stratified_holdout(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool]:
+    """Which rows to keep back: of every label its share, rounded; never none and never all."""
+    if len(labels) < 2:
+        raise InvalidData(f"{len(labels)} rows, at least 2 are needed", rows=len(labels))
+    generator = np.random.Generator(np.random.PCG64(seed))
+    order = generator.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    # Along the rows sorted by label, every 1/fraction-th: each label gives its share within one.
+    marks = np.floor((np.arange(len(labels)) + 0.5) * fraction + 0.5)
+    held = np.zeros(len(labels), np.bool)
+    held[order[np.diff(marks, prepend=0.0) > 0]] = True
+    if held.all() or not held.any():
+        held[order[0]] = not held[order[0]]
+    return held
+
+
+def _read(source: DataSource) -> Dataset:
+    if isinstance(source, DigitsSource):
+        return _load_digits_part(source.part)
+    return read_file(source)
+
+
+def _take(data: Dataset, rows: NDArray[np.bool] | NDArray[np.int64]) -> Dataset:
+    return Dataset(np.ascontiguousarray(data.x[rows]), data.y[rows])
+
+
+def _even_out(
+    owners: NDArray[np.int64], parts: int, least: int, generator: np.random.Generator
+) -> None:
+    if len(owners) < least * parts:
+        raise InvalidData("too few rows for so many parts", rows=len(owners), parts=parts)
+    sizes = np.bincount(owners, minlength=parts)
+    for part in np.flatnonzero(sizes < least):
+        while (lacking := least - np.count_nonzero(owners == part)) > 0:
+            largest = np.bincount(owners, minlength=parts).argmax()
+            rows = np.flatnonzero(owners == largest)
+            given = generator.permutation(rows)[: min(lacking, len(rows) - least)]
+            owners[given] = part
+
+
+def _load_digits() -> Dataset:
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+
+    digits = load_digits()
+    return Dataset((digits.data / 16.0).astype(np.float32), digits.target.astype(np.int64))
+
+
+def _load_digits_part(part: DigitsPart) -> Dataset:
+    if part.index >= part.parts:
+        raise InvalidData(f"no part {part.index}", index=part.index, parts=part.parts)
+    digits = _load_digits()
+    pool = _take(digits, ~stratified_holdout(digits.y, 0.2, part.seed))
+    return _take(pool, partition_dirichlet(pool.y, part.parts, part.alpha, part.seed)[part.index])
+
+
+def _conform(data: Dataset, spec: DataSpec, source: DataSource) -> Dataset:
+    """The rows in the job's shape, or InvalidData that says what does not fit."""
+    where = {"file": str(getattr(source, "path", source.kind))}
+    have, want = math.prod(data.x.shape[1:]), math.prod(spec.features)
+    if have != want:
+        message = f"{where['file']}: {have} features per row, the job wants {want}"
+        raise InvalidData(message, have=have, want=want, **where)
+    bad = np.flatnonzero((data.y < 0) | (data.y >= spec.classes))
+    if len(bad):
+        row, label = int(bad[0]) + 1, int(data.y[bad[0]])
+        message = f"{where['file']}: row {row}: label {label} is not in 0…{spec.classes - 1}"
+        raise InvalidData(message, row=row, label=label, classes=spec.classes, **where)
+    return Dataset(data.x.reshape(len(data), *spec.features), data.y)

@@ -1,4 +1,4 @@
-"""An update's byte form: the delta as safetensors in the precision that the spec names. Numpy only."""
+"""An update's byte form: the delta as safetensors, in the precision of the spec. Numpy only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def encode_update(delta: Weights, encoding: EncodingSpec) -> bytes:
 
 
 def decode_update(payload: Buffer, spec: JobSpec) -> Weights:
-    """The delta in float32. Raises InvalidUpdate before anything of the claimed size is allocated."""
+    """The delta in float32. Raises InvalidUpdate before anything is allocated."""
     limit = spec.limits.max_update_bytes
     if len(payload) > limit:
         raise InvalidUpdate("too large", reason="too-large", have=len(payload), limit=limit)

@@ -5,16 +5,35 @@ Torch is imported when used.
 
 from __future__ import annotations
 
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from commonweal.errors import InvalidInput
 from commonweal.learning.data import Dataset
+from commonweal.learning.models import forward
 from commonweal.learning.weights import Weights
-from commonweal.protocol.specs import JobSpec
+from commonweal.protocol.specs import JobSpec, TrainingSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_EVALUATION_BATCH = 4096
+
+
+class TrainingDiverged(InvalidInput):
+    code = "training-diverged"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """`loss` is the mean over the last epoch's batches."""
+    """`loss` is the mean over the last epoch's samples, without the proximal term."""
 
     weights: Weights
     samples: int
@@ -32,9 +51,141 @@ def train(spec: JobSpec, weights: Weights, data: Dataset, *, seed: int) -> Train
 
     Raises TrainingDiverged when a weight or the loss is no longer finite.
     """
-    raise NotImplementedError
+    with _deterministic() as device:
+        run = _Run(spec, weights, data, device)
+        generator = np.random.Generator(np.random.PCG64([spec.training.seed, seed]))
+        loss = math.nan
+        for _ in range(spec.training.epochs):
+            loss = run.epoch(generator.permutation(len(data)))
+        trained = {name: tensor.detach().cpu().numpy() for name, tensor in run.weights.items()}
+    if not (math.isfinite(loss) and all(np.isfinite(tensor).all() for tensor in trained.values())):
+        raise TrainingDiverged("training diverged", loss=str(loss), samples=len(data))
+    return TrainingResult(trained, len(data), loss)
 
 
 def evaluate(spec: JobSpec, weights: Weights, data: Dataset) -> Evaluation:
-    """Mean loss and accuracy of a model."""
-    raise NotImplementedError
+    """Mean cross-entropy and accuracy of a model."""
+    losses, hits = evaluate_samples(spec, weights, data)
+    return Evaluation(float(losses.mean()), float(hits.mean()))
+
+
+def evaluate_samples(
+    spec: JobSpec, weights: Weights, data: Dataset
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.bool]]]:
+    """Cross-entropy and correctness of each sample, both of shape (n,)."""
+    import torch
+    from torch.nn import functional
+
+    with _deterministic() as device, torch.no_grad():
+        tensors = _to_tensors(weights, device)
+        losses, hits = [], []
+        for start in range(0, len(data), _EVALUATION_BATCH):
+            rows = slice(start, start + _EVALUATION_BATCH)
+            y = torch.as_tensor(data.y[rows], device=device)
+            logits = forward(spec.model, tensors, torch.as_tensor(data.x[rows], device=device))
+            losses.append(functional.cross_entropy(logits, y, reduction="none").double().cpu())
+            hits.append((logits.argmax(1) == y).cpu())
+        return torch.cat(losses).numpy(), torch.cat(hits).numpy()
+
+
+class _Run:
+    """One training run: the weights in work, their optimiser and the data on the device."""
+
+    def __init__(
+        self, spec: JobSpec, weights: Weights, data: Dataset, device: torch.device
+    ) -> None:
+        import torch
+
+        self.spec = spec
+        self.start = _to_tensors(weights, device)
+        self.weights = {name: t.clone().requires_grad_() for name, t in self.start.items()}
+        self.optimiser = _build_optimiser(spec.training, list(self.weights.values()))
+        self.x = torch.as_tensor(data.x, device=device)
+        self.y = torch.as_tensor(data.y, device=device)
+        self.prior = _log_prior(spec, data).to(device)
+
+    def epoch(self, order: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
+        import torch
+
+        size, total = self.spec.training.batch_size, 0.0
+        for start in range(0, len(order), size):
+            rows = torch.as_tensor(order[start : start + size], device=self.x.device)
+            total += self._step(rows) * len(rows)
+        return total / len(order)
+
+    def _step(self, rows: Tensor) -> float:
+        import torch
+        from torch.nn import functional
+
+        logits = forward(self.spec.model, self.weights, self.x[rows]) + self.prior
+        loss = functional.cross_entropy(logits, self.y[rows])
+        self.optimiser.zero_grad(set_to_none=True)
+        (loss + self._proximal_term()).backward()  # type: ignore[no-untyped-call]
+        if self.spec.training.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.weights.values(), self.spec.training.clip_norm)
+        self.optimiser.step()
+        return float(loss.detach())
+
+    def _proximal_term(self) -> Tensor | float:
+        """FedProx (Li et al. 2020): half mu times the squared distance from the parent."""
+        mu = self.spec.training.proximal
+        if mu == 0:
+            return 0.0
+        distances = [(t - self.start[name]).square().sum() for name, t in self.weights.items()]
+        return 0.5 * mu * sum(distances[1:], distances[0])
+
+
+def _build_optimiser(spec: TrainingSpec, weights: list[Tensor]) -> torch.optim.Optimizer:
+    import torch
+
+    if spec.optimiser == "adamw":
+        return torch.optim.AdamW(
+            weights, lr=spec.learning_rate, weight_decay=spec.weight_decay, foreach=False
+        )
+    return torch.optim.SGD(
+        weights,
+        lr=spec.learning_rate,
+        momentum=spec.momentum,
+        weight_decay=spec.weight_decay,
+        foreach=False,
+    )
+
+
+def _log_prior(spec: JobSpec, data: Dataset) -> Tensor:
+    """What is added to the logits in training, (classes,).
+
+    With balanced cross-entropy the log of the node's label frequencies, so that the update does
+    not teach the model this node's label mix (logit adjustment, Menon et al. 2021; FedLC,
+    Zhang et al. 2022). A label the node does not have gets a tenth of a sample.
+    """
+    import torch
+
+    counts = np.bincount(data.y, minlength=spec.data.classes).astype(np.float64)
+    if spec.training.loss == "cross-entropy":
+        return torch.zeros(len(counts))
+    return torch.as_tensor(np.log((counts + 0.1) / counts.sum()), dtype=torch.float32)
+
+
+def _to_tensors(weights: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:
+    import torch
+
+    return {name: torch.tensor(tensor, device=device) for name, tensor in weights.items()}
+
+
+@contextmanager
+def _deterministic() -> Iterator[torch.device]:
+    """One thread and deterministic kernels within, the process's own settings after."""
+    import torch
+
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS may reorder sums
+        device = torch.device("cuda")
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield device
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)

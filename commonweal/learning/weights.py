@@ -156,7 +156,8 @@ def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
 
 
 def _mlp_shapes(model: MlpModel) -> dict[str, tuple[int, ...]]:
-    shapes, width = {}, model.inputs
+    shapes: dict[str, tuple[int, ...]] = {}
+    width = model.inputs
     for depth, hidden in enumerate(model.hidden):
         shapes |= _linear(f"hidden{depth:02}", width, hidden)
         width = hidden

@@ -43,6 +43,10 @@ ModelSpec = Annotated[LogisticModel | MlpModel | CnnModel, Field(discriminator="
 
 class TrainingSpec(_Spec):
     optimiser: Literal["sgd", "adamw"] = "sgd"
+    loss: Annotated[
+        Literal["cross-entropy", "balanced-cross-entropy"],
+        Field(description="balanced: local label frequencies are not learnt"),
+    ] = "cross-entropy"
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
