@@ -74,5 +74,7 @@ def _parse(data: str | bytes) -> Cid:
     if codec is None:
         raise InvalidCid("The codec is none of raw, dag-pb, dag-cbor", codec=parts["codec"])
     if parts["hash"]["code"] != _SHA2_256 or len(digest) != _DIGEST_BYTES:
-        raise InvalidCid("Only whole sha2-256 is read", hash=parts["hash"]["code"], have=len(digest))
+        raise InvalidCid(
+            "Only whole sha2-256 is read", hash=parts["hash"]["code"], have=len(digest)
+        )
     return Cid(codec, bytes(digest))

@@ -1,4 +1,4 @@
-"""Manifests: the DAG-CBOR blocks whose sha2-256 goes on chain. One encoding per manifest, strictly parsed.
+"""Manifests: the DAG-CBOR blocks whose sha2-256 goes on chain. One encoding each, strictly parsed.
 
 No IO, no stores: those are in `commonweal.adapters.content`.
 """
@@ -6,13 +6,22 @@ No IO, no stores: those are in `commonweal.adapters.content`.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import libipld
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from eth_utils.address import is_checksum_address, to_checksum_address
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from commonweal.errors import InvalidInput
-from commonweal.protocol.cids import Cid, Codec, InvalidCid, parse_binary_cid, parse_cid
+from commonweal.protocol.cids import Cid, InvalidCid, parse_binary_cid, parse_cid
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import ZERO_DIGEST, Address, Digest
 
@@ -25,50 +34,212 @@ class InvalidManifest(InvalidInput):
 
     code: ClassVar[str] = "invalid-manifest"
 
+    def __init__(self, reason: str, **details: object) -> None:
+        super().__init__(f"Invalid manifest: {reason}", reason=reason, **details)
 
-class ModelManifest(BaseModel):
+
+def _check_file_link(text: str) -> str:
+    cid = _parse_link(text)
+    if cid.codec == "dag-cbor":
+        raise ValueError("a file's CID has codec raw or dag-pb")
+    return str(cid)
+
+
+def _check_manifest_link(text: str) -> str:
+    cid = _parse_link(text)
+    if cid.codec != "dag-cbor":
+        raise ValueError("a manifest's CID has codec dag-cbor")
+    return str(cid)
+
+
+def _parse_link(text: str) -> Cid:
+    try:
+        return parse_cid(text)
+    except InvalidCid as error:
+        raise ValueError(error.message) from error
+
+
+def _check_address(text: str) -> Address:
+    if not is_checksum_address(text):
+        raise ValueError("an address is checksummed")
+    return Address(text)
+
+
+FileLink = Annotated[str, AfterValidator(_check_file_link)]
+ManifestLink = Annotated[str, AfterValidator(_check_manifest_link)]
+Uint = Annotated[int, Field(ge=0, lt=2**63)]
+Count = Annotated[int, Field(ge=1, lt=2**63)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Facts = Annotated[dict[Name, JsonValue], Field(max_length=256)]
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelManifest(_Manifest):
     """A global model. The initial one has parent None, job 0, round 0, contributors zero."""
 
-    weights: str  # CID of a UnixFS file (raw or dag-pb)
-    parent: str | None = None  # CID of a model manifest
-    job: int = 0
-    round: int = 0
-    contributors: bytes = bytes(ZERO_DIGEST)  # 32 bytes
+    weights: FileLink
+    parent: ManifestLink | None = None
+    job: Uint = 0
+    round: Uint = 0
+    contributors: Annotated[bytes, Field(min_length=32, max_length=32)] = bytes(ZERO_DIGEST)
+
+    @model_validator(mode="after")
+    def _check_origin(self) -> Self:
+        is_initial = self.parent is None
+        if is_initial and (self.job, self.round, self.contributors) != (0, 0, ZERO_DIGEST):
+            raise ValueError("an initial model has job 0, round 0 and no contributors")
+        if not is_initial and 0 in (self.job, self.round):
+            raise ValueError("a trained model names its job and round")
+        return self
 
 
-class UpdateManifest(BaseModel):
+class UpdateManifest(_Manifest):
     """What one trainer offers in one round."""
 
-    payload: str  # CID of a UnixFS file (raw or dag-pb)
-    encoding: str
-    base: str  # CID of the model manifest that the update was trained from
-    job: int
-    round: int
-    trainer: Address
-    samples: int  # claimed, never believed
-    metrics: dict[str, float] = {}
+    payload: FileLink
+    encoding: Name
+    base: ManifestLink  # the model that the update was trained from
+    job: Count
+    round: Count
+    trainer: Annotated[Address, AfterValidator(_check_address)]
+    samples: Uint  # claimed, never believed
+    metrics: Annotated[dict[Name, Finite], Field(max_length=64)] = {}
 
 
-class CapabilitiesManifest(BaseModel):
+class CapabilitiesManifest(_Manifest):
     """What a provider's machine is: found, measured by the agent's benchmark, or only declared."""
 
-    hardware: dict[str, JsonValue] = {}
-    measured: dict[str, JsonValue] = {}
-    declared: dict[str, JsonValue] = {}
+    hardware: Facts = {}
+    measured: Facts = {}
+    declared: Facts = {}
 
 
 JobSpecManifest = JobSpec
 Manifest = JobSpec | ModelManifest | UpdateManifest | CapabilitiesManifest
+Kind = Literal["job-spec", "model", "update", "capabilities"]
+
+_MODELS: dict[Kind, type[Manifest]] = {
+    "job-spec": JobSpec,
+    "model": ModelManifest,
+    "update": UpdateManifest,
+    "capabilities": CapabilitiesManifest,
+}
+_LINKS: dict[Kind, tuple[str, ...]] = {
+    "model": ("weights", "parent"),
+    "update": ("payload", "base"),
+}
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Raises InvalidManifest if it would be larger than 1 MiB."""
-    raise NotImplementedError
+    """Raises InvalidManifest if it would be larger than 1 MiB or holds what DAG-CBOR has not."""
+    kind = next(kind for kind, model in _MODELS.items() if isinstance(manifest, model))
+    fields = {"kind": kind, "version": VERSION, **_pack(kind, manifest.model_dump())}
+    try:
+        block = _encode_map(fields)
+    except (ValueError, RecursionError) as error:
+        raise InvalidManifest("a value has no DAG-CBOR form", cause=str(error)) from error
+    _check_size(block)
+    return block
+
+
+def _pack(kind: Kind, fields: dict[str, Any]) -> dict[str, Any]:
+    packed = dict(fields)
+    for name in _LINKS.get(kind, ()):
+        packed[name] = None if fields[name] is None else parse_cid(fields[name])
+    if kind == "update":
+        packed["trainer"] = bytes.fromhex(fields["trainer"][2:])
+    return packed
+
+
+def _encode_map(fields: dict[str, Any]) -> bytes:
+    """Keys by length, then bytewise; at most 23 of them."""
+    names = sorted(fields, key=lambda name: (len(name), name))
+    items = [libipld.encode_dag_cbor(name) + _encode_value(fields[name]) for name in names]
+    return bytes((0xA0 + len(items),)) + b"".join(items)
+
+
+def _encode_value(value: Any) -> bytes:
+    # libipld would write a byte string that looks like a CID as a link: an address can be ground
+    # to look like one, so byte strings and links are told apart here, by the field they stand in.
+    if isinstance(value, bytes):
+        header = bytes((0x40 + len(value),)) if len(value) < 24 else bytes((0x58, len(value)))
+        return header + value
+    if isinstance(value, Cid):
+        return bytes(libipld.encode_dag_cbor(value.binary))
+    return bytes(libipld.encode_dag_cbor(_as_lists(value)))
+
+
+def _as_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_lists(item) for key, item in value.items()}
+    return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def decode_manifest(block: bytes) -> Manifest:
     """Raises InvalidManifest unless the block is the one encoding of a valid manifest."""
-    raise NotImplementedError
+    _check_size(block)
+    fields = _decode_map(block)
+    kind, version = fields.pop("kind", None), fields.pop("version", None)
+    if not isinstance(kind, str) or kind not in _MODELS:
+        raise InvalidManifest("unknown kind", kind=str(kind)[:64], known=list(_MODELS))
+    if type(version) is not int or version != VERSION:
+        raise InvalidManifest("unknown version", version=str(version)[:64], known=VERSION)
+    manifest = _validate(_MODELS[kind], _unpack(kind, fields))
+    if encode_manifest(manifest) != block:
+        raise InvalidManifest("not the canonical encoding", kind=kind)
+    return manifest
+
+
+def _decode_map(block: bytes) -> dict[str, Any]:
+    try:
+        fields = libipld.decode_dag_cbor(block)
+    except (ValueError, RecursionError) as error:
+        raise InvalidManifest("not DAG-CBOR", cause=str(error)) from error
+    if not isinstance(fields, dict):
+        raise InvalidManifest("not a map", type=type(fields).__name__)
+    return fields
+
+
+def _unpack(kind: Kind, fields: dict[str, Any]) -> dict[str, Any]:
+    """What is not of the right type is left as it is, for the model to refuse."""
+    unpacked = dict(fields)
+    for name in _LINKS.get(kind, ()):
+        if isinstance(fields.get(name), bytes):
+            unpacked[name] = _decode_link(name, fields[name])
+    trainer = fields.get("trainer")
+    if kind == "update" and isinstance(trainer, bytes):
+        unpacked["trainer"] = to_checksum_address(trainer) if len(trainer) == 20 else trainer.hex()
+    return unpacked
+
+
+def _decode_link(name: str, data: bytes) -> str:
+    try:
+        return str(parse_binary_cid(data))
+    except InvalidCid as error:
+        raise InvalidManifest("not a usable link", field=name, cause=error.message) from error
+
+
+def _validate(model: type[Manifest], fields: dict[str, Any]) -> Manifest:
+    try:
+        return model.model_validate(fields)
+    except (ValidationError, RecursionError) as error:
+        raise InvalidManifest(_first_problem(error)) from error
+
+
+def _first_problem(error: ValidationError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(str(step) for step in first['loc']) or 'manifest'}: {first['msg']}"
+
+
+def _check_size(block: bytes) -> None:
+    if len(block) > MAX_MANIFEST_BYTES:
+        raise InvalidManifest("too large", size=len(block), limit=MAX_MANIFEST_BYTES)
 
 
 def compute_digest(block: bytes) -> Digest:

@@ -65,3 +65,10 @@ class ContentStore(Protocol):
 
     def has(self, cid: str) -> bool:
         """Whether all that a pin would hold is here."""
+
+
+def check_block_size(block: bytes) -> None:
+    if len(block) > MAX_BLOCK_BYTES:
+        raise ContentTooLarge(
+            f"A block has at most {MAX_BLOCK_BYTES} bytes", size=len(block), limit=MAX_BLOCK_BYTES
+        )
