@@ -8,10 +8,13 @@ export default {
   solidity: {
     version: "0.8.37",
     path: require.resolve("solc/soljson.js"),
+    npmFilesToBuild: ["@openzeppelin/contracts/access/manager/AccessManager.sol"],
     settings: {
       viaIR: true,
       evmVersion: "cancun",
       optimizer: { enabled: true, runs: 2000 },
+      // Equal code gives equal bytes, whatever its comments: the shipped bytecode is compared.
+      metadata: { bytecodeHash: "none" },
     },
   },
   paths: { sources: "./contracts", tests: { solidity: "./tests/contracts" } },
