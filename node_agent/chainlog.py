@@ -1,4 +1,4 @@
-"""What the chain announced, as far as a node needs it again: the rounds in flight, and who serves content.
+"""What the chain announced, as far as a node needs it: rounds in flight, and who serves content.
 
 Events are fetched only when asked for, and each block once; a reorganisation starts over.
 """
@@ -21,7 +21,7 @@ class ChainLog:
         self._forget()
 
     def record(self, job: int, round_: int, at: int) -> RoundRecord:
-        """Everything announced of a round up to block `at`, which must be the job's latest round."""
+        """What was announced of a job's latest round up to block `at`."""
         with self._lock:
             self._refresh(at)
             _, events = self._rounds.get(job, (0, []))
@@ -62,5 +62,3 @@ class ChainLog:
         if round_ == latest:
             events.append(event)
         self._rounds[job] = (latest, events)
-
-

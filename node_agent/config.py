@@ -1,6 +1,6 @@
 """The node's configuration file: YAML in, checked values out; errors name file, line and field.
 
-Passwords are never in here, only the files that hold them. Relative paths start at the file's folder.
+No passwords, only the files that hold them. Relative paths start at the file's folder.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _field_error(path: Path, tree: yaml.Node | None, error: ValidationError) -> 
 
 
 def _locate(tree: yaml.Node | None, loc: tuple[int | str, ...]) -> tuple[int, int, list[str]]:
-    """Line and column of the deepest node on the way; steps pydantic adds for unions are left out."""
+    """Line and column of the deepest node on the way, without the steps pydantic adds for unions."""
     names: list[str] = []
     node, mark = tree, tree.start_mark if tree else None
     for step in loc:

@@ -1,4 +1,4 @@
-"""What to do next, as a pure function of what the chain shows, what was signed before, and the time.
+"""What to do next: a pure function of what the chain shows, what was signed before, and the time.
 
 No IO, no clock. Doing it, and doing it again after a crash, is the agent's business: as long as the
 chain does not show a message that the journal holds, the decision is to send that one again.
@@ -128,9 +128,7 @@ def decide(view: NodeView, entries: Entries, now: int, policy: Policy) -> tuple[
     return tuple(sorted(actions, key=_urgency))
 
 
-def decide_job(
-    view: NodeView, job: JobView, entries: Entries, now: int, policy: Policy
-) -> Action:
+def decide_job(view: NodeView, job: JobView, entries: Entries, now: int, policy: Policy) -> Action:
     number = job.job.job
     if job.job.state.is_over:
         return Wait(number, "over")

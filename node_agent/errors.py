@@ -1,4 +1,4 @@
-"""What can go wrong on a node, each with its code. The loop logs these; the command line prints them."""
+"""What can go wrong on a node. The loop logs these, the command line prints them with their code."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ class ConfigInvalid(InvalidInput):
     code = "config-invalid"
 
 
+class ConfigExists(Conflict):
+    code = "config-exists"
+
+
 class JobNotServed(Conflict):
     """This node cannot or may not work on a job; asking again will not change that."""
 
@@ -18,7 +22,7 @@ class JobNotServed(Conflict):
 
 
 class SlotTaken(Conflict):
-    """Another value was signed for this (job, round, slot) before: a second one would be slashed."""
+    """Another value was signed for this (job, round, slot): a second one would be slashed."""
 
     code = "slot-taken"
 

@@ -1,4 +1,4 @@
-"""The node's memory that must outlive it: what it signed, with salts and contents, before it is sent.
+"""The memory that must outlive the node: what it signed, with salt and content, before it is sent.
 
 One value per (job, round, slot) for ever: the primary key makes a second one impossible, and two
 signed values for one slot are slashed. No network here, no decisions.

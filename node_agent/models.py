@@ -51,7 +51,7 @@ class ModelLibrary:
         self._weights: OrderedDict[Digest, Weights] = OrderedDict()
 
     def fetch_spec(self, digest: Digest) -> JobSpec:
-        """Raises ContentNotFound, InvalidManifest, JobNotServed if it is another kind of manifest."""
+        """Raises ContentNotFound, InvalidManifest; JobNotServed for another kind of manifest."""
         if digest not in self._specs:
             manifest = self._fetcher.fetch_manifest(digest)
             if not isinstance(manifest, JobSpec):
@@ -102,7 +102,10 @@ def verified_updates(
 
 
 def compute_next_model(
-    spec: JobSpec, parent: Weights, verified: Sequence[VerifiedUpdate], deltas: Mapping[int, Weights]
+    spec: JobSpec,
+    parent: Weights,
+    verified: Sequence[VerifiedUpdate],
+    deltas: Mapping[int, Weights],
 ) -> Weights:
     """`deltas` by member. Bit-exact, see `commonweal.learning.aggregation`."""
     scored = [ScoredUpdate(item.trainer, item.score, deltas[item.member]) for item in verified]

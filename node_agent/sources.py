@@ -1,4 +1,4 @@
-"""Where content may come from, and where this node's own goes. Nobody here is believed: CIDs are."""
+"""Where content may come from, and where this node's own goes. Nobody is believed: CIDs are."""
 
 from __future__ import annotations
 

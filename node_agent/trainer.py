@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from math import isfinite
 from typing import Protocol
 
 from commonweal.adapters.content.store import ContentStore
@@ -29,9 +30,7 @@ class Trainer(Protocol):
 class LocalTrainer:
     """What an honest node does: the spec's training on its own data."""
 
-    def train(
-        self, spec: JobSpec, parent: Weights, data: Dataset, *, seed: int
-    ) -> TrainingResult:
+    def train(self, spec: JobSpec, parent: Weights, data: Dataset, *, seed: int) -> TrainingResult:
         return train(spec, parent, data, seed=seed)
 
 
@@ -62,7 +61,7 @@ def store_update(
         round=round_,
         trainer=trainer,
         samples=result.samples,
-        metrics={"loss": float(result.loss)},
+        metrics={"loss": float(result.loss)} if isfinite(result.loss) else {},
     )
     block = encode_manifest(manifest)
     store.pin(store.put_block(block))

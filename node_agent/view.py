@@ -6,7 +6,7 @@ All of a view is read at one block number; what cannot change within a round is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from commonweal.adapters.chain import Block, ChainReader, ContractReverted
 from commonweal.protocol.types import (
@@ -22,11 +22,12 @@ from commonweal.protocol.types import (
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """`member` is this node in the job, None before it joined."""
+    """`member` is this node in the job, None before it joined; `members` is then everybody."""
 
     job: Job
     round: Round
     member: Member | None
+    members: tuple[Member, ...]
     nonce: int  # of the next join or leave
 
     @property
@@ -35,6 +36,11 @@ class JobView:
         if self.member is None or self.member.member not in self.round.committee:
             return None
         return self.round.committee.index(self.member.member)
+
+    @property
+    def trainers(self) -> dict[int, Address]:
+        """Every member's address, by index."""
+        return {member.member: member.provider for member in self.members}
 
     @property
     def is_trainer(self) -> bool:
@@ -55,18 +61,15 @@ class NodeView:
 class ViewReader:
     """Reads one NodeView per block, with one `roundOf` per job that is not over."""
 
-    def __init__(
-        self, reader: ChainReader, provider: Address, concerns: Callable[[int], bool]
-    ) -> None:
-        """`concerns`: whether this node would join a job."""
+    def __init__(self, reader: ChainReader, provider: Address) -> None:
         self._reader = reader
         self._provider = provider
-        self._concerns = concerns
         self._jobs: dict[int, JobView] = {}
         self._over: set[int] = set()
         self._last: NodeView | None = None
 
-    def fetch(self) -> NodeView:
+    def fetch(self, would_join: Callable[[int], bool]) -> NodeView:
+        """Jobs that this node neither is in nor would join are looked at once."""
         head = self._reader.fetch_head()
         if self._last is not None and self._last.block.hash == head.hash:
             return self._last
@@ -76,40 +79,44 @@ class ViewReader:
         self._last = NodeView(
             block=head,
             account=self._reader.fetch_provider(self._provider, head.number),
-            jobs=self._fetch_jobs(head.number),
+            jobs=self._fetch_jobs(head.number, would_join),
         )
         return self._last
 
-    def _fetch_jobs(self, at: int) -> tuple[JobView, ...]:
+    def _fetch_jobs(self, at: int, would_join: Callable[[int], bool]) -> tuple[JobView, ...]:
         views = []
         for job in range(1, self._reader.fetch_job_count(at) + 1):
-            if job not in self._over and not self._is_foreign(job):
+            if job not in self._over and not self._is_foreign(job, would_join):
                 self._jobs[job] = self._fetch_job(job, at)
                 views.append(self._jobs[job])
                 if self._jobs[job].job.state.is_over:
                     self._over.add(job)
         return tuple(views)
 
-    def _is_foreign(self, job: int) -> bool:
-        """A job this node is no member of, and will not join."""
+    def _is_foreign(self, job: int, would_join: Callable[[int], bool]) -> bool:
         known = self._jobs.get(job)
-        return known is not None and known.member is None and not self._concerns(job)
+        return known is not None and known.member is None and not would_join(job)
 
     def _fetch_job(self, job: int, at: int) -> JobView:
         round_ = self._reader.fetch_round(job, at)
         known = self._jobs.get(job)
         if known is not None and _is_same_round(known, round_):
-            return JobView(known.job, round_, known.member, known.nonce)
-        member = self._fetch_member(job, at)
-        nonce = self._reader.fetch_member_nonce(job, self._provider, at)
-        return JobView(self._reader.fetch_job(job, at), round_, member, nonce)
+            return replace(known, round=round_)
+        index = self._fetch_index(job, at)
+        members = () if index is None else self._reader.fetch_members(job, at)
+        return JobView(
+            job=self._reader.fetch_job(job, at),
+            round=round_,
+            member=None if index is None else members[index],
+            members=members,
+            nonce=self._reader.fetch_member_nonce(job, self._provider, at),
+        )
 
-    def _fetch_member(self, job: int, at: int) -> Member | None:
+    def _fetch_index(self, job: int, at: int) -> int | None:
         try:
-            index = self._reader.call("JobBoard", "memberIndexOf", job, self._provider, at=at)
+            return int(self._reader.call("JobBoard", "memberIndexOf", job, self._provider, at=at))
         except ContractReverted:
             return None
-        return self._reader.fetch_member(job, int(index), at)
 
 
 def _is_same_round(known: JobView, round_: Round) -> bool:

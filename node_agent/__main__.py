@@ -1,0 +1,5 @@
+"""`python -m node_agent` is `weal-node`."""
+
+from node_agent.cli import main
+
+main()

@@ -1,0 +1,143 @@
+"""The loop: observe, decide, act. It ends when it is told to, never because something failed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import structlog
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_when_event_set,
+    wait_exponential,
+)
+from tenacity.nap import sleep_using_event
+
+from commonweal.errors import CommonwealError
+from node_agent.decisions import (
+    Action,
+    ComputeAndAttestModel,
+    Policy,
+    ScoreAndCommitBallot,
+    TrainAndCommit,
+    Wait,
+    decide,
+)
+from node_agent.duties import Duties
+from node_agent.errors import JobNotServed
+from node_agent.keeper import Keeper
+from node_agent.view import NodeView, ViewReader
+
+log = structlog.get_logger(__name__)
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 5.0
+_HEAVY = (TrainAndCommit, ScoreAndCommitBallot, ComputeAndAttestModel)
+
+
+class Backoff:
+    """A pause per job that doubles with each failure in a row."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: dict[int, int] = {}
+        self._until: dict[int, float] = {}
+
+    def is_paused(self, job: int) -> bool:
+        return self._clock() < self._until.get(job, 0.0)
+
+    def fail(self, job: int) -> float:
+        """Returns the pause in seconds."""
+        failures = self._failures[job] = self._failures.get(job, 0) + 1
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (failures - 1))
+        self._until[job] = self._clock() + pause
+        return pause
+
+    def succeed(self, job: int) -> None:
+        self._failures.pop(job, None)
+        self._until.pop(job, None)
+
+
+class Agent:
+    def __init__(
+        self,
+        views: ViewReader,
+        duties: Duties,
+        keeper: Keeper,
+        policy: Policy,
+        *,
+        poll_interval: float,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._views = views
+        self._duties = duties
+        self._keeper = keeper
+        self._policy = policy
+        self._poll_interval = poll_interval
+        self._wall_clock = wall_clock
+        self._backoff = Backoff()
+
+    def run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            self._observe_patiently(stop)
+            stop.wait(self._poll_interval)
+
+    def step(self) -> None:
+        """Observe once, act on it. Raises only what observing raises."""
+        view = self._views.fetch(self._policy.admits)
+        now = self._now(view)
+        rounds = [(job.round.job, job.round.round) for job in view.jobs]
+        entries = self._duties.journal.entries(rounds)
+        for action in decide(view, entries, now, self._policy):
+            if isinstance(action, Wait) or self._backoff.is_paused(action.job):
+                continue
+            self._guard(action, partial(self._duties.perform, action, view, now))
+            if isinstance(action, _HEAVY):
+                break  # The view is old by now.
+        self._guard(None, partial(self._keeper.keep, view, now))
+
+    def _observe_patiently(self, stop: threading.Event) -> None:
+        retrying = Retrying(
+            retry=retry_if_exception_type(CommonwealError),
+            wait=wait_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
+            stop=stop_when_event_set(stop),
+            sleep=sleep_using_event(stop),
+            before_sleep=_log_retry,
+            retry_error_callback=lambda _state: None,
+        )
+        retrying(self.step)
+
+    def _now(self, view: NodeView) -> int:
+        """Chain time: a block's stamp may run ahead of the clock, an idle chain's lags behind."""
+        return max(view.block.timestamp, int(self._wall_clock()))
+
+    def _guard(self, action: Action | None, perform: Callable[[], None]) -> None:
+        """Run one thing; whatever goes wrong with it must not stop the others."""
+        job = 0 if action is None else action.job
+        try:
+            perform()
+        except JobNotServed as error:
+            self._policy = replace(self._policy, refused=self._policy.refused | {job})
+            log.warning("job not served", job=job, code=error.code, reason=error.message)
+        except CommonwealError as error:
+            self._report(action, job, error.code, error.message)
+        except Exception as error:
+            log.exception("unexpected failure", job=job)
+            self._report(action, job, "unexpected", str(error))
+        else:
+            self._backoff.succeed(job)
+
+    def _report(self, action: Action | None, job: int, code: str, reason: str) -> None:
+        name = "keep" if action is None else type(action).__name__
+        pause = self._backoff.fail(job)
+        log.warning("action failed", action=name, job=job, code=code, reason=reason, pause=pause)
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    code = error.code if isinstance(error, CommonwealError) else "unexpected"
+    log.warning("chain not observed", code=code, attempt=state.attempt_number, reason=str(error))

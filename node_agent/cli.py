@@ -1,0 +1,292 @@
+"""The `weal-node` command. Results go to stdout, the rest to stderr; keys and passwords nowhere."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import structlog
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound, Unavailable
+from node_agent.config import NodeConfig, load_config
+
+if TYPE_CHECKING:
+    from node_agent.trainer import Trainer
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+EXIT_STATUS: dict[type[CommonwealError], int] = {
+    InvalidInput: EXIT_USAGE,
+    NotFound: 3,
+    Unavailable: 4,
+    Conflict: 5,
+}
+EPILOG = (
+    "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, "
+    "4 something did not answer, 5 conflict, 130 interrupted. Errors are error[code]: message."
+)
+
+app = typer.Typer(
+    name="weal-node",
+    help="Run a Commonweal node: train on data that stay here, judge others' updates, get paid.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+ConfigFile = Annotated[
+    Path,
+    typer.Option("--config", "-c", envvar="WEAL_NODE_CONFIG", help="The node's YAML file."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else there.")]
+DEFAULT_CONFIG = Path("node.yaml")
+
+
+@app.command()
+def init(
+    data_dir: Annotated[Path, typer.Option(help="Folder for keys, content and journal.")],
+    rpc_url: Annotated[str, typer.Option(help="JSON-RPC address of the chain.")],
+    deployment: Annotated[Path, typer.Option(help="Addresses file of the contracts.")],
+    data: Annotated[
+        str, typer.Option(help="Training data: digits, or a .npz, .csv or .parquet file.")
+    ] = "digits",
+    label: Annotated[str, typer.Option(help="Label column of a .csv or .parquet file.")] = "label",
+    coordinator: Annotated[
+        list[str] | None, typer.Option(help="A coordinator's address; may be given again.")
+    ] = None,
+    role: Annotated[
+        list[str] | None, typer.Option(help="trainer or validator; both if not given.")
+    ] = None,
+    owner: Annotated[
+        Path | None, typer.Option(help="Owner's key file; made if it does not exist.")
+    ] = None,
+    owner_password_file: Annotated[
+        Path | None, typer.Option(help="Its password's file; asked for if not given.")
+    ] = None,
+    light: Annotated[
+        bool, typer.Option("--light", help="Quick key derivation: only for test networks.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a node's folder: operator key, its password file, node.yaml."""
+    from node_agent.setup import NodeSetup, create_node
+
+    setup = NodeSetup(
+        rpc_url=rpc_url,
+        deployment=deployment,
+        data=data,
+        label=label,
+        coordinators=tuple(coordinator or ()),
+        roles=tuple(role or ("trainer", "validator")),
+        owner=owner,
+        owner_password_file=owner_password_file,
+        light=light,
+    )
+    show(create_node(data_dir, setup), as_json)
+
+
+@app.command()
+def register(
+    stake: Annotated[str, typer.Option(help="Tokens, as in 100 or '5000 wei'.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Stake and register as a provider (owner's key: approves the stake, then registers)."""
+    from commonweal.protocol.types import Address, Wei
+    from node_agent import owner as commands
+    from node_agent.runtime import open_chain, open_operator
+    from node_agent.server import read_endpoint
+
+    settings = load_config(config)
+    owner_account = commands.open_owner(settings)
+    operator = Address(open_operator(settings).address)
+    endpoint = settings.content.public_url or read_endpoint(settings.endpoint_file) or ""
+    receipt = commands.register(
+        open_chain(settings),
+        owner_account,
+        operator,
+        settings.role_set,
+        Wei(parse_amount(stake)),
+        endpoint,
+    )
+    result = {"provider": owner_account.address, "operator": operator, "endpoint": endpoint}
+    show(result | {"transaction": "0x" + receipt.tx_hash.hex()}, as_json)
+
+
+@app.command()
+def run(
+    config: ConfigFile = DEFAULT_CONFIG,
+    direct: Annotated[
+        bool,
+        typer.Option("--direct", help="Use no coordinator: own transactions, turns as keeper."),
+    ] = False,
+) -> None:
+    """Work: join jobs, train, judge, attest, serve content, until interrupted."""
+    start(config, direct=direct)
+
+
+@app.command()
+def status(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """The node's provider as the chain shows it: stake, jail, jobs, gas."""
+    from commonweal.protocol.types import Address
+    from node_agent import owner as commands
+    from node_agent.runtime import open_chain, open_operator
+
+    settings = load_config(config)
+    chain, operator = open_chain(settings), Address(open_operator(settings).address)
+    show(commands.fetch_status(chain, chain.fetch_provider(operator), operator), as_json)
+
+
+@app.command()
+def earnings(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """What each job has paid, in wei: claimed already, and ready to be claimed."""
+    from commonweal.protocol.types import Address
+    from node_agent import owner as commands
+    from node_agent.runtime import open_chain, open_operator
+
+    settings = load_config(config)
+    chain = open_chain(settings)
+    provider = chain.fetch_provider(Address(open_operator(settings).address))
+    jobs = [asdict(item) for item in commands.fetch_earnings(chain, provider)]
+    total = sum(item["claimed_wei"] + item["unclaimed_wei"] for item in jobs)
+    show({"provider": provider, "earned_wei": total, "jobs": jobs}, as_json)
+
+
+@app.command()
+def claim(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """Send all earnings to the owner, and unlock the stake of jobs that are over.
+
+    The owner's key pays the gas if it is here, otherwise the operator's.
+    """
+    from commonweal.protocol.types import Address
+    from node_agent import owner as commands
+    from node_agent.runtime import open_chain, open_operator
+
+    settings = load_config(config)
+    payer = commands.open_owner(settings) if settings.keys.owner else open_operator(settings)
+    chain = open_chain(settings)
+    provider = (
+        Address(payer.address)
+        if settings.keys.owner
+        else chain.fetch_provider(Address(payer.address))
+    )
+    claimed = commands.claim(chain, payer, provider)
+    released = commands.release(chain, payer, provider)
+    show(
+        {
+            "provider": provider,
+            "claimed_wei": sum(item.unclaimed_wei for item in claimed),
+            "jobs": [item.job for item in claimed],
+            "stake_released_of_jobs": released,
+        },
+        as_json,
+    )
+
+
+@app.command()
+def unbond(
+    amount: Annotated[str, typer.Argument(help="Tokens, as in 100 or '5000 wei'.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Start taking free stake out (owner's key); `withdraw` works after the unbonding period."""
+    from commonweal.protocol.types import Wei
+    from node_agent import owner as commands
+    from node_agent.runtime import open_chain
+
+    settings = load_config(config)
+    wei = Wei(parse_amount(amount))
+    receipt = commands.unbond(open_chain(settings), commands.open_owner(settings), wei)
+    show({"unbonding_wei": wei, "transaction": "0x" + receipt.tx_hash.hex()}, as_json)
+
+
+@app.command()
+def withdraw(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """Take out stake whose unbonding period is over (owner's key)."""
+    from node_agent import owner as commands
+    from node_agent.runtime import open_chain
+
+    settings = load_config(config)
+    receipt = commands.withdraw(open_chain(settings), commands.open_owner(settings))
+    show({"transaction": "0x" + receipt.tx_hash.hex()}, as_json)
+
+
+def start(config: Path, *, direct: bool, trainer: Trainer | None = None) -> None:
+    """Run a node in this process until SIGINT or SIGTERM."""
+    settings: NodeConfig = load_config(config)
+    configure_logging()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    from node_agent.runtime import run_node
+
+    run_node(settings, stop, direct=direct, trainer=trainer)
+
+
+def configure_logging() -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def parse_amount(text: str) -> int:
+    from commonweal.jobfile import Amount
+
+    try:
+        amount: int = TypeAdapter(Amount).validate_python(text)
+    except ValidationError as error:
+        raise InvalidInput(f"{text!r}: {error.errors()[0]['msg']}", amount=text) from error
+    return amount
+
+
+def show(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(result, indent=2, default=str) + "\n")
+        return
+    for name, value in result.items():
+        shown = json.dumps(value, default=str) if isinstance(value, list | dict) else value
+        sys.stdout.write(f"{name.replace('_', ' ')}: {shown}\n")
+
+
+@contextmanager
+def exit_with() -> Iterator[None]:
+    """Turn errors into one line on stderr and an exit status."""
+    try:
+        yield
+    except CommonwealError as error:
+        sys.stderr.write(f"error[{error.code}]: {error.message}\n")
+        statuses = (EXIT_STATUS[kind] for kind in EXIT_STATUS if isinstance(error, kind))
+        sys.exit(next(statuses, EXIT_FAILED))
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except OSError as error:
+        sys.stderr.write(f"error[io]: {error}\n")
+        sys.exit(EXIT_FAILED)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    with exit_with():
+        app(list(arguments) if arguments is not None else None, standalone_mode=False)

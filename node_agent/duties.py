@@ -1,0 +1,245 @@
+"""Doing what was decided: each duty ends with its message journalled first and sent second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import structlog
+
+from commonweal.adapters.content.store import ContentNotFound, ContentStore
+from commonweal.learning.weights import Weights
+from commonweal.protocol.batches import RoundRecord
+from commonweal.protocol.manifests import manifest_cid
+from commonweal.protocol.messages import JoinMessage, Message
+from commonweal.protocol.specs import JobSpec
+from commonweal.protocol.types import Digest
+from node_agent.chainlog import ChainLog
+from node_agent.decisions import (
+    Action,
+    ComputeAndAttestModel,
+    Join,
+    RevealBallot,
+    RevealUpdate,
+    ScoreAndCommitBallot,
+    SendSigned,
+    TrainAndCommit,
+    Wait,
+)
+from node_agent.errors import JobNotServed
+from node_agent.journal import Journal, Slot, SlotEntry
+from node_agent.localdata import LocalDataLibrary
+from node_agent.models import (
+    ModelLibrary,
+    VerifiedUpdate,
+    compute_next_model,
+    next_manifest,
+    verified_updates,
+)
+from node_agent.senders import MessageSender, Sending
+from node_agent.signer import Signer
+from node_agent.sources import Publisher
+from node_agent.trainer import Trainer, derive_seed, store_update
+from node_agent.validator import RevealedRound, UpdateReader, compute_ballot
+from node_agent.view import JobView, NodeView
+
+log = structlog.get_logger(__name__)
+_JOIN_SECONDS = 600
+_FETCH_SHARE = 0.5  # of the time left in a phase; the rest is for scoring and sending
+_ENDLESS = 3600.0
+
+
+@dataclass(slots=True)
+class Duties:
+    journal: Journal
+    store: ContentStore
+    signer: Signer
+    sender: MessageSender
+    publisher: Publisher
+    chain_log: ChainLog
+    models: ModelLibrary
+    data: LocalDataLibrary
+    updates: UpdateReader
+    trainer: Trainer
+    allowlist_proofs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    _joins: dict[Join, JoinMessage] = field(default_factory=dict)
+    _published: set[Digest] = field(default_factory=set)
+
+    def perform(self, action: Action, view: NodeView, now: int) -> None:
+        """`now`: chain time, seconds, as the decision had it."""
+        left = float(getattr(action, "ends_at", now + _ENDLESS)) - now
+        match action:
+            case Wait():
+                return
+            case Join():
+                self._send(self._join(action, _find(view, action.job), now), view, left)
+            case TrainAndCommit():
+                self._send(self._train(action, _find(view, action.job)).message, view, left)
+            case ScoreAndCommitBallot():
+                job = _find(view, action.job)
+                self._send(self._score(action, job, view, left).message, view, left)
+            case ComputeAndAttestModel():
+                job = _find(view, action.job)
+                self._attest(action, job, view, left)
+            case SendSigned():
+                self._resend(action, view, left)
+            case RevealUpdate():
+                # Content first: once the digest is public, everybody asks for it.
+                self._publish(Digest(bytes.fromhex(action.message.digest[2:])))
+                self._send(action.message, view, left)
+            case RevealBallot():
+                self._send(action.message, view, left)
+            case _:
+                assert_never(action)
+
+    def _join(self, action: Join, job: JobView, now: int) -> JoinMessage:
+        spec = self.models.fetch_spec(job.job.parameters.spec_digest)
+        self.data.fetch(spec)
+        signed = self._joins.get(action)
+        if signed is None or signed.deadline < now + _JOIN_SECONDS // 10:
+            proof = self._find_proof(job)
+            signed = self.signer.join_job(action, now + _JOIN_SECONDS, proof)
+            self._joins = {action: signed}
+            log.info("joining job", job=action.job, roles=int(action.roles), stake=action.stake)
+        return signed
+
+    def _find_proof(self, job: JobView) -> tuple[str, ...]:
+        root = job.job.parameters.allowlist_root
+        if not any(root):
+            return ()
+        proof = self.allowlist_proofs.get("0x" + root.hex())
+        if proof is None:
+            raise JobNotServed(
+                "the job is for a list of providers and no proof is configured",
+                job=job.job.job,
+                allowlist_root="0x" + root.hex(),
+            )
+        return proof
+
+    def _train(self, action: TrainAndCommit, job: JobView) -> SlotEntry:
+        spec, parent = self._fetch_model(job)
+        seed = derive_seed(spec, "train", action.job, action.round, action.member)
+        began = time.monotonic()
+        result = self.trainer.train(spec, parent, self.data.fetch(spec).train, seed=seed)
+        digest = store_update(
+            self.store,
+            spec,
+            parent,
+            result,
+            base=job.round.parent_model,
+            job=action.job,
+            round_=action.round,
+            trainer=job.trainers[action.member],
+        )
+        entry = self.signer.commit_update(action.job, action.round, action.member, digest)
+        log.info(
+            "update trained",
+            job=action.job,
+            round=action.round,
+            loss=round(result.loss, 4),
+            seconds=round(time.monotonic() - began, 2),
+        )
+        return self.journal.record(entry)
+
+    def _score(
+        self, action: ScoreAndCommitBallot, job: JobView, view: NodeView, left: float
+    ) -> SlotEntry:
+        spec, parent = self._fetch_model(job)
+        record = self._fetch_record(job, view)
+        revealed = _revealed_round(job, record)
+        until = time.monotonic() + left * _FETCH_SHARE
+        scores, memory = compute_ballot(
+            spec,
+            parent,
+            self.updates.read(spec, revealed, until=until),
+            self.data.fetch(spec),
+            self.journal.memory_before(action.job, action.round),
+            job=action.job,
+            round_=action.round,
+            member=action.member,
+        )
+        entry = self.signer.commit_ballot(
+            action.job, action.round, action.member, action.seat, scores
+        )
+        log.info("ballot made", job=action.job, round=action.round, seat=action.seat)
+        return self.journal.record(entry, memory)
+
+    def _attest(
+        self, action: ComputeAndAttestModel, job: JobView, view: NodeView, left: float
+    ) -> None:
+        spec, parent = self._fetch_model(job)
+        record = self._fetch_record(job, view)
+        if not record.scores:
+            raise ContentNotFound("the tally is not in the node's events yet", job=action.job)
+        verified = verified_updates(record.digests, record.scores, job.trainers)
+        deltas = self._fetch_deltas(spec, job, record, verified, left)
+        model = compute_next_model(spec, parent, verified, deltas)
+        manifest = next_manifest(job.round.parent_model, action.job, action.round, verified)
+        digest = self.models.store_model(model, manifest)
+        entry = self.signer.attest_model(action.job, action.round, action.seat, digest)
+        log.info("model computed", job=action.job, round=action.round, model=manifest_cid(digest))
+        self._resend(SendSigned(self.journal.record(entry).message, action.ends_at), view, left)
+
+    def _fetch_deltas(
+        self,
+        spec: JobSpec,
+        job: JobView,
+        record: RoundRecord,
+        verified: tuple[VerifiedUpdate, ...],
+        left: float,
+    ) -> dict[int, Weights]:
+        wanted = {item.member: item.digest for item in verified}
+        revealed = _revealed_round(job, record, wanted)
+        until = time.monotonic() + left * _FETCH_SHARE
+        found = self.updates.read(spec, revealed, until=until)
+        missing = [member for member, candidate in found.items() if candidate.delta is None]
+        if missing:
+            raise ContentNotFound("verified updates are not to be had", members=missing)
+        return {member: c.delta for member, c in found.items() if c.delta is not None}
+
+    def _resend(self, action: SendSigned, view: NodeView, left: float) -> None:
+        entry = self.journal.entry(action.message.job, action.message.round, Slot.ATTESTATION)
+        if action.message.kind == "model-attestation" and entry is not None:
+            # The next round's trainers need the model as soon as it is agreed.
+            self._publish(Digest(entry.content))
+        self._send(action.message, view, left)
+
+    def _publish(self, digest: Digest) -> None:
+        if digest not in self._published:
+            self.publisher.publish(manifest_cid(digest))
+            self._published.add(digest)
+
+    def _send(self, message: Message, view: NodeView, left: float) -> None:
+        self.sender.submit(Sending(message, view.block.number, left))
+
+    def _fetch_model(self, job: JobView) -> tuple[JobSpec, Weights]:
+        spec = self.models.fetch_spec(job.job.parameters.spec_digest)
+        return spec, self.models.fetch_weights(job.round.parent_model, spec)
+
+    def _fetch_record(self, job: JobView, view: NodeView) -> RoundRecord:
+        record = self.chain_log.record(job.round.job, job.round.round, view.block.number)
+        if record.digests.keys() != job.round.revealed:
+            raise ContentNotFound(
+                "the reveals are not in the node's events yet",
+                have=len(record.digests),
+                need=len(job.round.revealed),
+            )
+        return record
+
+
+def _revealed_round(
+    job: JobView, record: RoundRecord, digests: Mapping[int, Digest] | None = None
+) -> RevealedRound:
+    return RevealedRound(
+        job=job.round.job,
+        round=job.round.round,
+        base=job.round.parent_model,
+        digests=record.digests if digests is None else digests,
+        trainers=job.trainers,
+    )
+
+
+def _find(view: NodeView, job: int) -> JobView:
+    return next(found for found in view.jobs if found.job.job == job)

@@ -1,0 +1,77 @@
+"""The node's data in the form a job asks for, and the job's validation set if it names one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.learning.data import Dataset, DataSource, InvalidData, LocalData, load_dataset
+from commonweal.learning.weights import shapes_of
+from commonweal.protocol.specs import CnnModel, DataSpec, JobSpec, ModelSpec
+from node_agent.errors import JobNotServed
+
+MAX_VALIDATION_BYTES = 256 * 2**20
+
+
+class LocalDataLibrary:
+    def __init__(self, source: DataSource, fetcher: ContentFetcher) -> None:
+        self._source = source
+        self._fetcher = fetcher
+        self._loaded: dict[DataSpec, LocalData] = {}
+
+    def fetch(self, spec: JobSpec) -> LocalData:
+        """Raises JobNotServed if this node's data are not what the job trains on."""
+        if spec.data not in self._loaded:
+            require_consistent(spec)
+            self._loaded[spec.data] = self._load(spec.data)
+        return self._loaded[spec.data]
+
+    def _load(self, spec: DataSpec) -> LocalData:
+        try:
+            local = load_dataset(self._source, spec)
+            if spec.validation is None:
+                return local
+            data = self._fetcher.fetch(spec.validation, max_bytes=MAX_VALIDATION_BYTES)
+            return replace(local, holdout=parse_validation_set(data, spec))
+        except InvalidData as error:
+            raise JobNotServed(error.message, **error.details) from error
+
+
+def require_consistent(spec: JobSpec) -> None:
+    """The model must take the data's features and tell its classes. Raises JobNotServed."""
+    features = int(np.prod(spec.data.features))
+    inputs, classes = _model_size(spec.model)
+    if (features, spec.data.classes) != (inputs, classes):
+        raise JobNotServed(
+            "the job's model does not fit its data",
+            features=features,
+            inputs=inputs,
+            classes=spec.data.classes,
+            outputs=classes,
+        )
+    shapes_of(spec.model)
+
+
+def parse_validation_set(data: bytes, spec: DataSpec) -> Dataset:
+    """Safetensors with x (n, *features) float32 and y (n,) int64. Raises InvalidData."""
+    try:
+        tensors = load(data)
+    except SafetensorError as error:
+        raise InvalidData(f"the validation set is not safetensors: {error}") from error
+    x, y = tensors.get("x"), tensors.get("y")
+    if x is None or y is None or x.dtype != np.float32 or y.dtype != np.int64:
+        raise InvalidData("the validation set needs x (float32) and y (int64)")
+    if len(y) == 0 or y.ndim != 1 or x.shape != (len(y), *spec.features):
+        raise InvalidData("the validation set's shape is wrong", x=list(x.shape), y=list(y.shape))
+    if not np.isfinite(x).all() or y.min() < 0 or y.max() >= spec.classes:
+        raise InvalidData("the validation set holds impossible values", classes=spec.classes)
+    return Dataset(x, y)
+
+
+def _model_size(model: ModelSpec) -> tuple[int, int]:
+    inputs = int(np.prod(model.shape)) if isinstance(model, CnnModel) else model.inputs
+    return inputs, model.classes

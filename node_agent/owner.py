@@ -1,0 +1,135 @@
+"""What an operator asks of the chain outside of jobs: stake, registration, earnings, money out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+
+from commonweal.adapters.transactions import Receipt, TransactionSender
+from commonweal.protocol.events import MemberJoined, ProviderAnnounced, RewardClaimed
+from commonweal.protocol.manifests import compute_digest, encode_manifest
+from commonweal.protocol.types import Address, Digest, Member, Role, Wei
+from node_agent.capabilities import measure_capabilities
+from node_agent.config import NodeConfig
+from node_agent.errors import NoOwnerKey
+from node_agent.runtime import Chain, open_key, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class JobEarnings:
+    job: int
+    state: str
+    member: int
+    stake_wei: Wei
+    unclaimed_wei: Wei
+    claimed_wei: Wei
+
+
+def open_owner(config: NodeConfig) -> LocalAccount:
+    """Raises NoOwnerKey: a node runs without it, but money needs it."""
+    if config.keys.owner is None:
+        raise NoOwnerKey("this command needs the owner's key: set keys.owner in the configuration")
+    return open_key(config.keys.owner, config.keys.owner_password)
+
+
+def register(
+    chain: Chain, owner: LocalAccount, operator: Address, roles: Role, stake: Wei, endpoint: str
+) -> Receipt:
+    """Approve the stake and register, in two transactions."""
+    sender = chain.sender(owner)
+    registry = chain.reader.deployment["ProviderRegistry"]
+    head = chain.reader.fetch_head().number
+    allowance = chain.reader.call("CommonwealToken", "allowance", owner.address, registry, at=head)
+    if allowance < stake:
+        sender.send(f"approve:{head}:{stake}", "CommonwealToken", "approve", registry, stake)
+    capabilities = _store_capabilities(chain.config)
+    arguments = (operator, int(roles), stake, endpoint, capabilities)
+    return sender.send(f"register:{head}", "ProviderRegistry", "register", *arguments)
+
+
+def unbond(chain: Chain, owner: LocalAccount, amount: Wei) -> Receipt:
+    return _send_once(chain, chain.sender(owner), "unbond", "ProviderRegistry", "unbond", amount)
+
+
+def withdraw(chain: Chain, owner: LocalAccount) -> Receipt:
+    return _send_once(chain, chain.sender(owner), "withdraw", "ProviderRegistry", "withdraw")
+
+
+def claim(chain: Chain, payer: LocalAccount, provider: Address) -> list[JobEarnings]:
+    """Everything earned goes to the owner, whoever pays the gas; returns what was claimed."""
+    due = [item for item in fetch_earnings(chain, provider) if item.unclaimed_wei]
+    if due:
+        jobs = [item.job for item in due]
+        sender = chain.sender(payer)
+        _send_once(chain, sender, "claim", "JobBoard", "claim", provider, jobs)
+    return due
+
+
+def release(chain: Chain, payer: LocalAccount, provider: Address) -> list[int]:
+    """Unlock the stake of jobs that are over; returns their numbers."""
+    over = ("COMPLETED", "CANCELLED", "EXHAUSTED")
+    ended = [e for e in fetch_earnings(chain, provider) if e.state in over and e.stake_wei]
+    sender = chain.sender(payer)
+    for item in ended:
+        _send_once(chain, sender, "release", "JobBoard", "release", item.job, [provider])
+    return [item.job for item in ended]
+
+
+def fetch_earnings(chain: Chain, provider: Address) -> list[JobEarnings]:
+    reader, head = chain.reader, chain.reader.fetch_head().number
+    joined: dict[int, int] = {}
+    claimed: dict[int, int] = {}
+    for event in reader.fetch_events(reader.deployment.deployed_block, head):
+        if isinstance(event, MemberJoined) and event.provider == provider:
+            joined[event.job] = event.member
+        elif isinstance(event, RewardClaimed) and event.provider == provider:
+            claimed[event.job] = claimed.get(event.job, 0) + event.amount
+    return [
+        JobEarnings(
+            job=job,
+            state=reader.fetch_job(job, head).state.name,
+            member=index,
+            stake_wei=(member := _fetch_member(chain, job, index, head)).stake,
+            unclaimed_wei=member.credit,
+            claimed_wei=Wei(claimed.get(job, 0)),
+        )
+        for job, index in sorted(joined.items())
+    ]
+
+
+def fetch_status(chain: Chain, provider: Address, operator: Address) -> dict[str, Any]:
+    reader, head = chain.reader, chain.reader.fetch_head()
+    account = asdict(reader.fetch_provider(provider, head.number))
+    events = reader.fetch_events(reader.deployment.deployed_block, head.number)
+    announced = [
+        e.endpoint for e in events if isinstance(e, ProviderAnnounced) and e.provider == provider
+    ]
+    return account | {
+        "operator_of_this_node": operator,
+        "operator_gas_wei": reader.ask(lambda: reader.web3.eth.get_balance(operator)),  # type: ignore[arg-type]
+        "owner_tokens_wei": reader.fetch_balance(provider, head.number),
+        "endpoint": announced[-1] if announced else None,
+        "block": head.number,
+        "jobs": [asdict(item) for item in fetch_earnings(chain, provider)],
+    }
+
+
+def _fetch_member(chain: Chain, job: int, index: int, at: int) -> Member:
+    return chain.reader.fetch_members(job, at)[index]
+
+
+def _store_capabilities(config: NodeConfig) -> Digest:
+    store = open_store(config)
+    block = encode_manifest(measure_capabilities(config.declared))
+    store.pin(store.put_block(block))
+    return compute_digest(block)
+
+
+def _send_once(
+    chain: Chain, sender: TransactionSender, name: str, contract: str, function: str, *args: object
+) -> Receipt:
+    """A command typed again is meant again: the block number makes it another intent."""
+    head = chain.reader.fetch_head().number
+    return sender.send(f"{name}:{head}:{args!r}"[:200], contract, function, *args)

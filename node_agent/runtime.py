@@ -1,0 +1,233 @@
+"""Puts one node together from its configuration, runs it, and takes it apart again."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import structlog
+import typer
+from eth_account.signers.local import LocalAccount
+from sqlalchemy import create_engine
+
+from commonweal.adapters.chain import ChainReader
+from commonweal.adapters.content.embedded import EmbeddedStore
+from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.adapters.deployment import load_deployment
+from commonweal.adapters.keystore import load_account, read_password
+from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
+from commonweal.errors import CommonwealError
+from commonweal.protocol.types import Address, Role, Wei
+from node_agent.agent import Agent
+from node_agent.chainlog import ChainLog
+from node_agent.config import NodeConfig
+from node_agent.decisions import Policy
+from node_agent.duties import Duties
+from node_agent.errors import NotRegistered
+from node_agent.journal import Journal
+from node_agent.keeper import Keeper
+from node_agent.localdata import LocalDataLibrary
+from node_agent.models import ModelLibrary
+from node_agent.senders import DirectSender, MessageSender, RelaySender
+from node_agent.server import ContentServer, write_endpoint
+from node_agent.signer import Signer
+from node_agent.sources import ContentSources, Publisher
+from node_agent.trainer import LocalTrainer, Trainer
+from node_agent.validator import UpdateReader
+from node_agent.view import ViewReader
+
+log = structlog.get_logger(__name__)
+_RELAY_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What every command needs: reads, and transactions of one of the node's keys."""
+
+    reader: ChainReader
+    config: NodeConfig
+
+    def fetch_provider(self, operator: Address) -> Address:
+        """Raises NotRegistered if the operator belongs to nobody."""
+        if self.config.provider is not None:
+            return Address(self.reader.web3.to_checksum_address(self.config.provider))
+        head = self.reader.fetch_head().number
+        provider = self.reader.fetch_provider_of_operator(operator, head)
+        if provider is None:
+            raise NotRegistered(f"no provider has the operator {operator}", operator=operator)
+        return provider
+
+    def sender(self, account: LocalAccount) -> TransactionSender:
+        path = self.config.data_dir / "outbox.db"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        engine = create_engine(f"sqlite:///{path}")
+        create_outbox_tables(engine)
+        return TransactionSender(self.reader, account, Outbox(engine))
+
+
+def open_chain(config: NodeConfig) -> Chain:
+    return Chain(ChainReader(config.rpc_url, load_deployment(config.deployment)), config)
+
+
+def open_key(keystore: Path, password_file: Path | None) -> LocalAccount:
+    """The password comes from the file, or from a prompt if there is none."""
+    if password_file is not None and (password_file.exists() or not sys.stdin.isatty()):
+        return load_account(keystore, read_password(password_file))
+    password = typer.prompt(f"Password of {keystore}", hide_input=True, err=True)
+    return load_account(keystore, password)
+
+
+def open_operator(config: NodeConfig) -> LocalAccount:
+    return open_key(config.keys.operator, config.keys.operator_password)
+
+
+def open_store(config: NodeConfig) -> EmbeddedStore:
+    return EmbeddedStore(config.data_dir / "content", config.content.max_bytes)
+
+
+def run_node(
+    config: NodeConfig,
+    stop: threading.Event,
+    *,
+    direct: bool = False,
+    trainer: Trainer | None = None,
+) -> None:
+    """Serve content and work on jobs until `stop` is set."""
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    chain = open_chain(config)
+    account = open_operator(config)
+    store = open_store(config)
+    with (
+        _serve(config, store) as endpoint,
+        httpx.Client(trust_env=False, timeout=_RELAY_SECONDS) as client,
+    ):
+        node = build_node(chain, account, store, client, direct=direct, trainer=trainer)
+        node.announce(config.content.public_url or endpoint)
+        log.info("node runs", provider=node.provider, operator=account.address, direct=direct)
+        node.recover()
+        node.agent.run(stop)
+        node.journal.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    provider: Address
+    agent: Agent
+    journal: Journal
+    chain: Chain
+    chain_log: ChainLog
+    transactions: TransactionSender
+    direct_sender: DirectSender
+
+    def recover(self) -> None:
+        """Broadcast again what a crash left behind; the loop asks again for all else."""
+        try:
+            self.transactions.recover()
+        except CommonwealError as error:
+            log.warning("earlier transactions not settled", code=error.code, reason=error.message)
+
+    def announce(self, endpoint: str) -> None:
+        """Say on chain where this node serves, if that has changed and there is gas for it."""
+        try:
+            self._announce(endpoint)
+        except CommonwealError as error:
+            log.warning("endpoint not announced", code=error.code, reason=error.message)
+
+    def _announce(self, endpoint: str) -> None:
+        head = self.chain.reader.fetch_head().number
+        last = self.chain_log.announcements(head).get(self.provider)
+        if last is not None and last.endpoint == endpoint:
+            return
+        if not self.direct_sender.has_gas():
+            log.warning("endpoint not announced", code="no-gas", endpoint=endpoint)
+            return
+        capabilities = bytes(32) if last is None else bytes(last.capabilities)
+        block = 0 if last is None else last.ref.block_number
+        self.transactions.send(
+            f"announce:{block}:{endpoint}",
+            "ProviderRegistry",
+            "announce",
+            self.provider,
+            endpoint,
+            capabilities,
+        )
+
+
+def build_node(
+    chain: Chain,
+    account: LocalAccount,
+    store: EmbeddedStore,
+    client: httpx.Client,
+    *,
+    direct: bool,
+    trainer: Trainer | None,
+) -> Node:
+    config, reader = chain.config, chain.reader
+    provider = chain.fetch_provider(Address(account.address))
+    deployment = reader.deployment
+    chain_log = ChainLog(reader, deployment.deployed_block)
+    transactions = chain.sender(account)
+    own_way = DirectSender(reader, Address(account.address), chain_log, transactions)
+    coordinators = () if direct else config.coordinator
+    sources = ContentSources(
+        (*config.coordinator, *config.content.gateways),
+        chain_log,
+        provider,
+        lambda: reader.fetch_head().number,
+    )
+    fetcher = ContentFetcher(store, sources)
+    journal = Journal(config.data_dir / "journal.db", deployment.rounds_domain)
+    sender: MessageSender = own_way
+    if coordinators:
+        patience = config.timing.relay_patience
+        sender = RelaySender(coordinators, client, own_way, patience=patience)
+    duties = Duties(
+        journal=journal,
+        store=store,
+        signer=Signer(bytes(account.key), deployment, provider),
+        sender=sender,
+        publisher=Publisher(fetcher, coordinators),
+        chain_log=chain_log,
+        models=ModelLibrary(store, fetcher),
+        data=LocalDataLibrary(config.data, fetcher),
+        updates=UpdateReader(fetcher),
+        trainer=trainer or LocalTrainer(),
+        allowlist_proofs={k.lower(): v for k, v in config.jobs.allowlist_proofs.items()},
+    )
+    policy = _policy(config)
+    keeper = Keeper(
+        chain_log,
+        own_way,
+        patience=config.timing.keeper_patience if coordinators else 0.0,
+        stagger=config.timing.keeper_stagger,
+    )
+    views = ViewReader(reader, provider)
+    agent = Agent(views, duties, keeper, policy, poll_interval=config.timing.poll_interval)
+    return Node(provider, agent, journal, chain, chain_log, transactions, own_way)
+
+
+def _policy(config: NodeConfig) -> Policy:
+    allow = config.jobs.allow
+    return Policy(
+        roles=Role(config.role_set),
+        stake_per_job=Wei(config.jobs.stake_per_job or 0),
+        allowed=None if allow == "all" else frozenset(allow),
+    )
+
+
+@contextmanager
+def _serve(config: NodeConfig, store: EmbeddedStore) -> Iterator[str]:
+    server = ContentServer(store, config.content.host, config.content.port)
+    server.start()
+    write_endpoint(config.endpoint_file, server.url)
+    log.info("content served", url=server.url)
+    try:
+        yield server.url
+    finally:
+        server.stop()

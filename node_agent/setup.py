@@ -1,0 +1,101 @@
+"""Making a node's folder: keys, password files, configuration."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import ValidationError
+
+from commonweal.adapters.keystore import create_keystore, load_account, read_password
+from node_agent.config import Keys, NodeConfig, save_config
+from node_agent.errors import ConfigExists, ConfigInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSetup:
+    rpc_url: str
+    deployment: Path
+    data: str
+    label: str
+    coordinators: tuple[str, ...]
+    roles: tuple[str, ...]
+    owner: Path | None
+    owner_password_file: Path | None
+    light: bool
+
+
+def create_node(data_dir: Path, setup: NodeSetup) -> dict[str, Any]:
+    """Never overwrites anything. Raises ConfigExists, ConfigInvalid, KeystoreExists."""
+    path = data_dir / "node.yaml"
+    if path.exists():
+        raise ConfigExists(f"{path} exists and is left as it is", path=str(path))
+    config = _build_config(setup)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    operator = _create_operator(data_dir, setup.light)
+    result = {"config": str(path), "operator": operator}
+    if setup.owner is not None:
+        result["owner"] = _find_owner(setup.owner, setup.owner_password_file, setup.light)
+        config = config.model_copy(update={"provider": result["owner"]})
+    save_config(config, path)
+    return result
+
+
+def _build_config(setup: NodeSetup) -> NodeConfig:
+    owner = setup.owner.resolve() if setup.owner else None
+    password = setup.owner_password_file.resolve() if setup.owner_password_file else None
+    document = {
+        "rpc_url": setup.rpc_url,
+        "deployment": setup.deployment.resolve(),
+        "coordinator": setup.coordinators,
+        "roles": setup.roles,
+        "keys": Keys(owner=owner, owner_password=password),
+        "data": _describe_data(setup.data, setup.label),
+    }
+    try:
+        return NodeConfig.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(step) for step in first["loc"])
+        raise ConfigInvalid(f"{field}: {first['msg']}", field=field) from error
+
+
+def _describe_data(data: str, label: str) -> dict[str, Any]:
+    if data == "digits":
+        return {"kind": "digits"}
+    path = Path(data).resolve()
+    kind = path.suffix.removeprefix(".")
+    if kind not in ("npz", "csv", "parquet"):
+        message = f"{data!r} is neither digits nor a .npz, .csv or .parquet file"
+        raise ConfigInvalid(message, field="data")
+    described = {"kind": kind, "path": path}
+    return described if kind == "npz" else described | {"label": label}
+
+
+def _create_operator(data_dir: Path, light: bool) -> str:
+    keys = Keys()
+    password = secrets.token_urlsafe(32)
+    address = create_keystore(data_dir / keys.operator, password, light)
+    _write_secret(data_dir / keys.operator_password, password)
+    return address
+
+
+def _find_owner(keystore: Path, password_file: Path | None, light: bool) -> str:
+    if password_file is not None:
+        password = read_password(password_file)
+    else:
+        new = not keystore.exists()
+        prompt = f"{'New password' if new else 'Password'} of {keystore}"
+        password = typer.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)
+    if keystore.exists():
+        return str(load_account(keystore, password).address)
+    return create_keystore(keystore, password, light)
+
+
+def _write_secret(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text + "\n")

@@ -1,0 +1,147 @@
+"""Reading strangers' updates: fetch within bounds, check every claim, score what is left.
+
+What is missing is 65534, what breaks a rule 65535: a source that stalls or lies makes an update
+unavailable, never invalid.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+import structlog
+
+from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.adapters.content.store import ContentCorrupt, ContentTooLarge
+from commonweal.errors import CommonwealError, InvalidInput
+from commonweal.learning.data import LocalData
+from commonweal.learning.encoding import InvalidUpdate, decode_update, update_size
+from commonweal.learning.scoring import Candidate, ScoringMemory, score_updates
+from commonweal.learning.weights import Weights
+from commonweal.protocol.manifests import Manifest, UpdateManifest, manifest_cid
+from commonweal.protocol.specs import JobSpec
+from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Address, Digest, Score
+from node_agent.trainer import derive_seed
+
+log = structlog.get_logger(__name__)
+_THREADS = 4
+_PAUSE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class RevealedRound:
+    """The updates of one round, as the chain names them."""
+
+    job: int
+    round: int
+    base: Digest
+    digests: Mapping[int, Digest]  # by member
+    trainers: Mapping[int, Address]  # by member
+
+
+def check_manifest(
+    manifest: Manifest, spec: JobSpec, round_: RevealedRound, member: int
+) -> UpdateManifest:
+    """Raises InvalidUpdate with `reason` kind, base, job, round, trainer or encoding."""
+    if not isinstance(manifest, UpdateManifest):
+        raise InvalidUpdate("not an update manifest", reason="kind")
+    claims = {
+        "base": (manifest.base, manifest_cid(round_.base)),
+        "job": (manifest.job, round_.job),
+        "round": (manifest.round, round_.round),
+        "trainer": (manifest.trainer.lower(), round_.trainers[member].lower()),
+        "encoding": (manifest.encoding, spec.encoding.kind),
+    }
+    for reason, (have, want) in claims.items():
+        if have != want:
+            raise InvalidUpdate(f"wrong {reason}", reason=reason, have=have, want=want)
+    return manifest
+
+
+class UpdateReader:
+    """Fetches and checks updates, several at a time. Keeps the last round's for the attestation."""
+
+    def __init__(
+        self, fetcher: ContentFetcher, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._fetcher = fetcher
+        self._clock = clock
+        self._kept: dict[Digest, Candidate] = {}
+
+    def read(self, spec: JobSpec, round_: RevealedRound, *, until: float) -> dict[int, Candidate]:
+        """A candidate per revealed member; keeps trying what is missing `until` (clock seconds)."""
+        found = {m: c for m, d in round_.digests.items() if (c := self._kept.get(d))}
+        while missing := round_.digests.keys() - found.keys():
+            found |= self._attempt(spec, round_, sorted(missing), until)
+            if round_.digests.keys() <= found.keys() or self._clock() + _PAUSE >= until:
+                break
+            time.sleep(_PAUSE)
+        self._kept = {round_.digests[member]: c for member, c in found.items()}
+        return {m: found.get(m) or _missing(m, round_.trainers[m]) for m in sorted(round_.digests)}
+
+    def _attempt(
+        self, spec: JobSpec, round_: RevealedRound, members: list[int], until: float
+    ) -> dict[int, Candidate]:
+        # Threads that a stalling source holds up are left behind, not waited for.
+        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="updates")
+        futures: dict[Future[Candidate | None], int] = {
+            pool.submit(self._read_one, spec, round_, member): member for member in members
+        }
+        done, _ = wait(futures, timeout=max(0.0, until - self._clock()))
+        pool.shutdown(wait=False, cancel_futures=True)
+        return {futures[f]: c for f in done if (c := f.result()) is not None}
+
+    def _read_one(self, spec: JobSpec, round_: RevealedRound, member: int) -> Candidate | None:
+        trainer = round_.trainers[member]
+        fields = {"job": round_.job, "round": round_.round, "member": member}
+        try:
+            return Candidate(member, trainer, self._fetch_delta(spec, round_, member))
+        except (ContentCorrupt, InvalidInput) as error:
+            log.info("update invalid", code=error.code, reason=error.message, **fields)
+            return Candidate(member, trainer, None, "invalid")
+        except CommonwealError as error:
+            log.info("update not to be had yet", code=error.code, **fields)
+            return None
+
+    def _fetch_delta(self, spec: JobSpec, round_: RevealedRound, member: int) -> Weights:
+        manifest = self._fetcher.fetch_manifest(round_.digests[member])
+        update = check_manifest(manifest, spec, round_, member)
+        limit = min(update_size(spec), spec.limits.max_update_bytes)
+        try:
+            payload = self._fetcher.fetch(update.payload, max_bytes=limit)
+        except ContentTooLarge as error:
+            raise InvalidUpdate("too large", reason="too-large", limit=limit) from error
+        return decode_update(payload, spec)
+
+
+def compute_ballot(
+    spec: JobSpec,
+    parent: Weights,
+    candidates: Mapping[int, Candidate],
+    local: LocalData,
+    memory: bytes | None,
+    *,
+    job: int,
+    round_: int,
+    member: int,
+) -> tuple[tuple[Score, ...], bytes]:
+    """One score per revealed update, members ascending, and the memory for the next round."""
+    before = ScoringMemory() if memory is None else ScoringMemory.from_bytes(memory)
+    ordered = [candidates[m] for m in sorted(candidates)]
+    seed = derive_seed(spec, "score", job, round_, member)
+    scores, after = score_updates(spec, parent, ordered, local, before, seed=seed)
+    return tuple(_score(candidate, scores) for candidate in ordered), after.to_bytes()
+
+
+def _missing(member: int, trainer: Address) -> Candidate:
+    return Candidate(member, trainer, None, "unavailable")
+
+
+def _score(candidate: Candidate, scores: Mapping[int, Score]) -> Score:
+    if candidate.fault == "unavailable":
+        return SCORE_UNAVAILABLE
+    if candidate.fault == "invalid":
+        return SCORE_INVALID
+    return scores[candidate.member]
