@@ -22,6 +22,7 @@ from commonweal.protocol.commitments import (
 from commonweal.protocol.events import (
     BallotsRevealed,
     ChainEvent,
+    ModelAttested,
     RoundTallied,
     UpdatesCommitted,
     UpdatesRevealed,
@@ -71,6 +72,7 @@ class RoundRecord:
     ballots: Mapping[int, BallotOpening] = field(default_factory=dict)  # by seat
     scores: bytes = b""  # as tallied; empty before
     shares: bytes = b""
+    attestations: Mapping[int, Digest] = field(default_factory=dict)  # by seat
 
     def commitment_of(self, member: int) -> bytes | None:
         entries = (entry for batch in self.batches for entry in batch.entries)
@@ -105,6 +107,9 @@ def apply_event(record: RoundRecord, event: ChainEvent) -> RoundRecord:
             return replace(record, ballots={**record.ballots, **ballots})
         case RoundTallied():
             return replace(record, scores=event.scores, shares=event.shares)
+        case ModelAttested():
+            seats = dict.fromkeys(unpack_seats(event.seats), event.model_digest)
+            return replace(record, attestations={**record.attestations, **seats})
         case _:
             return record
 

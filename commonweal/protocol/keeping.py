@@ -36,7 +36,8 @@ def due_transition(
         case Phase.NONE:
             return Transition.ADVANCE if is_ready(job, now=now) else None
         case Phase.COMMIT:
-            done = 0 < round_.expected <= round_.commits
+            rules = job.parameters
+            done = round_.commits >= max(round_.expected, rules.min_trainers)
             return Transition.ADVANCE if done or is_over(round_, now=now) else None
         case Phase.REVEAL:
             return _due_in_reveal(round_, now=now, block_number=block_number)
@@ -61,7 +62,7 @@ def is_ready(job: Job, *, now: int) -> bool:
 
 
 def is_over(round_: Round, *, now: int) -> bool:
-    return now > round_.ends_at
+    return now >= round_.ends_at
 
 
 def transition_call(transition: Transition, job: int, record: RoundRecord) -> ContractCall:

@@ -1,0 +1,64 @@
+"""What an operator decides about one coordinator: options, WEAL_COORDINATOR_* variables or a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from commonweal.errors import InvalidInput
+
+
+class InvalidSettings(InvalidInput):
+    code = "invalid-settings"
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="WEAL_COORDINATOR_", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    rpc_url: str = "http://127.0.0.1:8545"
+    deployment: Path = Path("deployment.json")
+    data_dir: Path = Path("coordinator")
+    database_url: Annotated[str, Field(description="empty: coordinator.db in data_dir")] = ""
+    keystore: Path = Path("coordinator.json")
+    password_file: Path = Path("coordinator.password")
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535, description="0 takes a free one")] = 8750
+    finality: Annotated[int, Field(ge=0, le=10_000, description="blocks until trusted")] = 12
+    poll_interval: Annotated[float, Field(gt=0, le=60, description="seconds")] = 0.1
+    relay_delay: Annotated[float, Field(ge=0, le=60, description="seconds")] = 0.3
+    content_bytes: Annotated[int | None, Field(gt=0, description="quota of the store")] = None
+    log_format: Literal["json", "console"] = "json"
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'coordinator.db'}"
+
+
+def load_settings(config: Path | None, options: dict[str, Any]) -> Settings:
+    """Options win over the file, the file over the environment. Raises InvalidSettings."""
+    values = _read_config(config) if config else {}
+    values |= {name: value for name, value in options.items() if value is not None}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise InvalidSettings("; ".join(problems), problems=problems) from error
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InvalidSettings(f"{path} cannot be read: {error}", path=str(path)) from error
+    if not isinstance(document, dict):
+        raise InvalidSettings(f"{path} is not a map of settings", path=str(path))
+    return document
