@@ -16,11 +16,13 @@ from typing import Any
 
 import httpx
 from eth_account.signers.local import LocalAccount
+from sqlalchemy import create_engine
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
-from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound, Unavailable
+from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
+from commonweal.errors import CommonwealError, Conflict, NotFound, Unavailable
 from commonweal.jobfile import JobFile, compute_parameters
 from commonweal.learning.weights import (
     decode_weights,
@@ -29,6 +31,7 @@ from commonweal.learning.weights import (
     initial_weights,
     shapes_of,
 )
+from commonweal.protocol.events import RoundFinalised
 from commonweal.protocol.manifests import (
     ModelManifest,
     compute_digest,
@@ -62,10 +65,6 @@ class OfferTimeout(Unavailable):
 
 class OfferRefused(Conflict):
     code = "offer-refused"
-
-
-class WrongChain(InvalidInput):
-    code = "wrong-chain"
 
 
 class NoModelYet(NotFound):
@@ -178,11 +177,6 @@ class Client:
                 time.sleep(1.0)
                 self.job(job)  # raises CoordinatorUnreachable when it is gone for good
 
-    def fetch_model(self, digest: Digest, spec: JobSpec, store: EmbeddedStore) -> bytes:
-        """The weights of a model as safetensors bytes, checked against the digest."""
-        fetcher = ContentFetcher(store, lambda: [self.url])
-        return fetch_weights(fetcher, digest, spec)
-
     def _push_content(self, spec: JobSpec, store: EmbeddedStore) -> tuple[Digest, Digest]:
         spec_digest, model_digest = store_job_content(spec, store)
         fetcher = ContentFetcher(store, list)
@@ -231,6 +225,40 @@ class Client:
         if response.status_code >= 400:
             raise _problem(response)
         return response.json()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    round: int
+    cid: str
+    weights: bytes  # safetensors
+
+
+def fetch_job_model(
+    reader: ChainReader, fetcher: ContentFetcher, job: int, round_: int | None = None
+) -> TrainedModel:
+    """The model that the chain recorded for a round (default: the latest one finalised)."""
+    head, deployed = reader.fetch_head().number, reader.deployment.deployed_block
+    events = reader.fetch_events(deployed, head, job)
+    models = {e.round: e.model_digest for e in events if isinstance(e, RoundFinalised)}
+    wanted = round_ if round_ is not None else max(models, default=0)
+    if wanted not in models:
+        which = f"model of round {wanted}" if wanted else "model yet"
+        raise NoModelYet(f"job {job} has no {which}", job=job, round=wanted)
+    spec = fetcher.fetch_manifest(reader.fetch_job(job, head).parameters.spec_digest)
+    if not isinstance(spec, JobSpec):
+        raise NoModelYet(f"the specification of job {job} is none", job=job)
+    digest = models[wanted]
+    return TrainedModel(wanted, manifest_cid(digest), fetch_weights(fetcher, digest, spec))
+
+
+def cancel_job(reader: ChainReader, account: LocalAccount, job: int) -> str:
+    """The requester's own transaction; its hash. Raises ContractReverted."""
+    engine = create_engine("sqlite://")
+    create_outbox_tables(engine)
+    sender = TransactionSender(reader, account, Outbox(engine))
+    receipt = sender.send(f"cancel:{job}", "JobBoard", "cancel", job)
+    return "0x" + receipt.tx_hash.hex()
 
 
 def store_job_content(spec: JobSpec, store: EmbeddedStore) -> tuple[Digest, Digest]:

@@ -39,9 +39,20 @@ class ChainNotStarted(Unavailable):
 
 
 class LocalChain:
-    """Context manager around `hardhat node`; `port=0` takes a free one. Chain id 31337."""
+    """Context manager around `hardhat node`; `port=0` takes a free one. Chain id 31337.
 
-    def __init__(self, project_dir: Path, port: int = 0, log_file: Path | None = None) -> None:
+    `outlives`: the kernel does not end it with us, so that it can be left running.
+    """
+
+    def __init__(
+        self,
+        project_dir: Path,
+        port: int = 0,
+        log_file: Path | None = None,
+        *,
+        outlives: bool = False,
+    ) -> None:
+        self._outlives = outlives
         self._project_dir = project_dir
         self._log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None
@@ -80,7 +91,7 @@ class LocalChain:
                 stdout=target,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=None if self._outlives else _die_with_parent,
             )
         finally:
             if not isinstance(target, int):

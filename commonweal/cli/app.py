@@ -30,6 +30,7 @@ app.command("verify")(verification.verify)
 app.command("deploy")(network.deploy)
 app.command("dev")(network.dev)
 app.command("demo")(network.demo)
+app.command("stop")(network.stop)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

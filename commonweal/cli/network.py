@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from commonweal.cli import options as opt
-from commonweal.cli.output import print_json
+from commonweal.cli.output import EXIT_FAILED, print_json
 
 keystore_app = typer.Typer(no_args_is_help=True, help="Encrypted key files.")
 
@@ -58,10 +58,18 @@ def deploy(
     json: opt.Json = False,
 ) -> None:
     """Deploy the contracts and write their addresses file."""
-    from commonweal.devnet.deployment import deploy_network
+    from commonweal.adapters.deploying import deploy as deploy_contracts
+    from commonweal.adapters.deploying import public_parameters
+    from commonweal.protocol.types import Address
 
     account = opt.open_account(keystore, password_file)
-    deployment = deploy_network(rpc, account, token=token, treasury=treasury, admin=admin)
+    deployment = deploy_contracts(
+        rpc,
+        account,
+        parameters=public_parameters(Address(treasury or account.address)),
+        token=Address(token) if token else None,
+        admin=Address(admin) if admin else None,
+    )
     deployment.save(output)
     if json:
         print_json({"path": str(output), "contracts": dict(deployment.contracts)})
@@ -77,9 +85,21 @@ def dev(
     seed: Annotated[int, typer.Option(min=0, help="Of the data partition.")] = 0,
 ) -> None:
     """A local network that keeps running: chain, coordinator and agents. Ctrl-C ends it."""
+    from rich.console import Console
+
     from commonweal.devnet.dev import run_dev
 
-    run_dev(agents=agents, data_dir=data_dir, seed=seed)
+    run_dev(agents=agents, data_dir=data_dir, seed=seed, console=Console())
+
+
+def stop(
+    data_dir: Annotated[Path, typer.Option("--data-dir", help="The folder of `weal demo --keep`.")],
+) -> None:
+    """Stop a network that `weal demo --keep` left running."""
+    from commonweal.devnet.leftovers import stop_network
+
+    for name in stop_network(data_dir):
+        typer.echo(f"stopped {name}")
 
 
 def demo(
@@ -94,6 +114,13 @@ def demo(
     Exit status 0 only if the model is good, every honest trainer earned, no cheat did, the money
     adds up to the wei, and the verification passed.
     """
+    from rich.console import Console
+
     from commonweal.devnet.demo import run_demo
 
-    raise typer.Exit(run_demo(rounds=rounds, seed=seed, keep=keep, data_dir=data_dir, json=json))
+    # With --json, stdout is for the one object.
+    console = Console(stderr=json)
+    result = run_demo(rounds=rounds, seed=seed, keep=keep, data_dir=data_dir, console=console)
+    if json:
+        print_json(result.to_json())
+    raise typer.Exit(0 if result.ok else EXIT_FAILED)

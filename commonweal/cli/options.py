@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commonweal.errors import InvalidInput
-
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
@@ -43,10 +41,6 @@ DEFAULT_RPC = "http://127.0.0.1:8545"
 DEFAULT_DEPLOYMENT = Path("deployment.json")
 
 
-class WrongChain(InvalidInput):
-    code = "wrong-chain"
-
-
 def read_password_option(file: Path | None, *, confirm: bool = False) -> str:
     from commonweal.adapters.keystore import read_password
 
@@ -64,12 +58,9 @@ def open_account(keystore: Path, password_file: Path | None) -> LocalAccount:
 
 def open_chain(rpc: str, deployment: Path) -> ChainReader:
     """Raises WrongChain when the RPC serves another chain than the addresses file is for."""
-    from commonweal.adapters.chain import ChainReader, fetch_chain_id
+    from commonweal.adapters.chain import ChainReader
     from commonweal.adapters.deployment import load_deployment
 
-    addresses = load_deployment(deployment)
-    chain_id = fetch_chain_id(rpc)
-    if chain_id != addresses.chain_id:
-        message = f"{rpc} serves chain {chain_id}, {deployment} is for chain {addresses.chain_id}"
-        raise WrongChain(message, have=chain_id, need=addresses.chain_id)
-    return ChainReader(rpc, addresses)
+    reader = ChainReader(rpc, load_deployment(deployment))
+    _ = reader.chain_id
+    return reader

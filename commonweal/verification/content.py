@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from commonweal.adapters.content.unixfs import compute_file_cid
+from commonweal.adapters.content.unixfs import build_file
 from commonweal.errors import CommonwealError
 from commonweal.learning.aggregation import ScoredUpdate, aggregate
 from commonweal.learning.encoding import decode_update, update_size
@@ -107,7 +107,7 @@ class ContentCheck:
                 return None
             assert isinstance(manifest, UpdateManifest)
             payload = self.content.fetch(manifest.payload, max_bytes=update_size(self.spec))
-            found = compute_file_cid(payload)
+            found = _file_cid(payload)
             if not self.report.expect("update-payload", subject, manifest.payload, found):
                 return None
             delta = decode_update(payload, self.spec)
@@ -159,7 +159,7 @@ class ContentCheck:
         shapes = shapes_of(self.spec.model)
         try:
             data = self.content.fetch(manifest.weights, max_bytes=encoded_size(shapes, "F32"))
-            self.report.expect("model-weights", subject, manifest.weights, compute_file_cid(data))
+            self.report.expect("model-weights", subject, manifest.weights, _file_cid(data))
             return decode_weights(data, shapes)
         except CommonwealError as error:
             self.report.require("model-weights", subject, False, _describe(error))
@@ -188,7 +188,7 @@ class ContentCheck:
             self.report.require("model-recomputed", subject, False, _describe(error))
             return None
         manifest = ModelManifest(
-            weights=compute_file_cid(encode_weights(weights)),
+            weights=_file_cid(encode_weights(weights)),
             parent=manifest_cid(parent.digest),
             job=self.job,
             round=round_,
@@ -198,6 +198,10 @@ class ContentCheck:
         self.report.models[round_] = manifest_cid(digest)
         same = self.report.expect("model-recomputed", subject, bytes(digest), bytes(model))
         return ParentModel(digest, weights) if same else None
+
+
+def _file_cid(data: bytes) -> str:
+    return str(build_file(data, lambda _cid, _block: None))
 
 
 def _contributors(outcome: Outcome) -> bytes:

@@ -1,0 +1,1 @@
+"""The local network of `weal dev` and `weal demo`: chain, coordinator, agents, each a process."""
