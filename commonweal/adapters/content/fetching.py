@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import structlog
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from commonweal.adapters.content.store import ContentStore
-from commonweal.protocol.manifests import Manifest
+from commonweal.adapters.content.dags import list_held, walk_up
+from commonweal.adapters.content.store import (
+    MAX_BLOCK_BYTES,
+    ContentCorrupt,
+    ContentNotFound,
+    ContentStore,
+    ContentTooLarge,
+    ContentUnreachable,
+    StoreFull,
+)
+from commonweal.adapters.content.unixfs import MAX_NODE_BYTES, Part, list_leaves
+from commonweal.errors import CommonwealError, Unavailable
+from commonweal.protocol.cids import Cid, is_block_of, parse_cid
+from commonweal.protocol.manifests import (
+    MAX_MANIFEST_BYTES,
+    Manifest,
+    decode_manifest,
+    manifest_cid,
+)
 from commonweal.protocol.types import Digest
+
+log = structlog.get_logger(__name__)
+
+_RAW = "application/vnd.ipld.raw"
+_READ_BYTES = 64 * 2**10
 
 
 class ContentFetcher:
-    """Safe to share between threads. Sources are base URLs of Trustless Gateways, best first."""
+    """Safe to share between threads. Sources are base URLs of Trustless Gateways, best first.
+
+    Nothing fetched is pinned: whoever wants to keep it pins it.
+    """
 
     def __init__(
         self,
@@ -24,22 +53,204 @@ class ContentFetcher:
         attempts: int = 3,
         threads: int = 4,
     ) -> None:
-        raise NotImplementedError
+        """`block_seconds` bounds one block from one source, however slowly it drips."""
+        self._store = store
+        self._sources = sources
+        self._client = client or httpx.Client(
+            trust_env=False, timeout=httpx.Timeout(10.0, connect=3.0)
+        )
+        self._block_seconds = block_seconds
+        self._attempts = attempts
+        self._threads = threads
 
     def fetch(self, cid: str, *, max_bytes: int) -> bytes:
         """A whole file (or one dag-cbor block): from the store, else from any source that has it.
 
+        Blocks that are in the store are not fetched again, so a fetch that broke off resumes.
         Raises ContentNotFound (no source gave it), ContentTooLarge, ContentCorrupt, StoreFull.
         """
-        raise NotImplementedError
+        try:
+            return self._store.get(cid, max_bytes=max_bytes)
+        except (ContentNotFound, ContentCorrupt):
+            self._complete(parse_cid(cid), max_bytes)
+            return self._store.get(cid, max_bytes=max_bytes)
+
+    def _complete(self, root: Cid, max_bytes: int) -> None:
+        attempt = _Fetch(self._store, self._download, tuple(dict.fromkeys(self._sources())))
+        if root.codec != "dag-pb":
+            attempt.store(root, min(max_bytes, MAX_BLOCK_BYTES))
+            return
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="fetch") as pool:
+
+            def read_nodes(cids: Sequence[Cid]) -> dict[Cid, bytes]:
+                return dict(zip(cids, pool.map(attempt.read_node, cids), strict=True))
+
+            leaves = list_leaves(root, read_nodes, max_bytes)
+            list(pool.map(attempt.store_leaf, dict.fromkeys(leaves)))
+
+    def _download(self, cid: Cid, source: str, limit: int) -> bytes:
+        retrying = Retrying(
+            stop=stop_after_attempt(self._attempts),
+            wait=wait_exponential_jitter(initial=0.1, max=2.0, jitter=0.1),
+            retry=retry_if_exception_type(ContentUnreachable),
+            reraise=True,
+        )
+        return retrying(self._download_once, cid, source, limit)
+
+    def _download_once(self, cid: Cid, source: str, limit: int) -> bytes:
+        url = f"{source.rstrip('/')}/ipfs/{cid}?format=raw"
+        # No compression: a few bytes must not unpack to many.
+        headers = {"Accept": _RAW, "Accept-Encoding": "identity"}
+        try:
+            with self._client.stream("GET", url, headers=headers) as response:
+                _check_status(response, cid, source)
+                block = self._read_bounded(response, cid, source, limit)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise ContentUnreachable(
+                f"{source} did not give {cid}", cid=str(cid), source=source, cause=str(error)
+            ) from error
+        if not is_block_of(cid, block):
+            raise ContentCorrupt(
+                f"{source} gave other bytes for {cid}",
+                cid=str(cid),
+                source=source,
+                size=len(block),
+            )
+        return block
+
+    def _read_bounded(self, response: httpx.Response, cid: Cid, source: str, limit: int) -> bytes:
+        deadline = time.monotonic() + self._block_seconds
+        block = bytearray()
+        for chunk in response.iter_raw(_READ_BYTES):
+            block += chunk
+            if len(block) > limit:
+                raise ContentTooLarge(
+                    f"{source} gave more than {limit} bytes for {cid}",
+                    cid=str(cid),
+                    source=source,
+                    limit=limit,
+                )
+            if time.monotonic() > deadline:
+                raise ContentUnreachable(
+                    f"{source} was too slow with {cid}",
+                    cid=str(cid),
+                    source=source,
+                    seconds=self._block_seconds,
+                )
+        return bytes(block)
 
     def fetch_manifest(self, digest: Digest) -> Manifest:
         """Raises InvalidManifest too."""
-        raise NotImplementedError
+        return decode_manifest(self.fetch(manifest_cid(digest), max_bytes=MAX_MANIFEST_BYTES))
 
     def push(self, cid: str, to: str) -> int:
-        """Uploads a pinned thing's blocks, leaves first. Returns how many the other lacked."""
-        raise NotImplementedError
+        """Uploads what a pin of `cid` holds, leaves first. Returns how many blocks were lacking.
+
+        Raises StoreFull (the other's), Unavailable, ContentNotFound (this store lacks a block).
+        """
+
+        def links(node: Cid) -> list[Cid]:
+            return list_held(node, self._store.get_block(str(node)))
+
+        base = to.rstrip("/")
+        return sum(self._push_block(block, base) for block in walk_up(parse_cid(cid), links))
+
+    def _push_block(self, cid: Cid, base: str) -> bool:
+        known = self._send("HEAD", f"{base}/ipfs/{cid}?format=raw", None)
+        if known.status_code == 200:
+            return False
+        block = self._store.get_block(str(cid))
+        answer = self._send("PUT", f"{base}/v1/blocks/{cid}", block)
+        if answer.status_code == 507:
+            raise StoreFull(f"{base} has no room for {cid}", need=len(block), target=base)
+        if answer.status_code not in (200, 201):
+            raise Unavailable(
+                f"{base} did not take {cid}", status=answer.status_code, cid=str(cid), target=base
+            )
+        return True
+
+    def _send(self, method: str, url: str, body: bytes | None) -> httpx.Response:
+        retrying = Retrying(
+            stop=stop_after_attempt(self._attempts),
+            wait=wait_exponential_jitter(initial=0.1, max=2.0, jitter=0.1),
+            retry=retry_if_exception_type(httpx.TransportError),
+            reraise=True,
+        )
+        headers = {"Accept": _RAW, "Content-Type": _RAW}
+        try:
+            return retrying(self._client.request, method, url, content=body, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unavailable("The peer does not answer", target=url, cause=str(error)) from error
 
     def close(self) -> None:
-        raise NotImplementedError
+        self._client.close()
+
+
+class _Fetch:
+    """One fetch: which sources have shown themselves to be bad, shared by its threads."""
+
+    def __init__(
+        self,
+        store: ContentStore,
+        download: Callable[[Cid, str, int], bytes],
+        sources: Sequence[str],
+    ) -> None:
+        self._store = store
+        self._download = download
+        self._sources = sources
+        self._bad: dict[str, str] = {}  # source: the error's code
+
+    def read_node(self, cid: Cid) -> bytes:
+        try:
+            return self._store.get_block(str(cid), max_bytes=MAX_NODE_BYTES)
+        except (ContentNotFound, ContentCorrupt):
+            return self.store(cid, MAX_NODE_BYTES)
+
+    def store_leaf(self, leaf: Part) -> None:
+        if not self._store.has(str(leaf.cid)):
+            self.store(leaf.cid, MAX_BLOCK_BYTES if leaf.size is None else leaf.size)
+
+    def store(self, cid: Cid, limit: int) -> bytes:
+        block = self._find(cid, limit)
+        self._store.put_block(block, cid.codec)
+        return block
+
+    def _find(self, cid: Cid, limit: int) -> bytes:
+        refusals: dict[str, CommonwealError] = {}
+        for source in self._sources:
+            if source in self._bad:
+                continue
+            try:
+                return self._download(cid, source, limit)
+            except ContentNotFound as error:
+                refusals[source] = error
+            except (ContentCorrupt, ContentTooLarge, ContentUnreachable) as error:
+                refusals[source] = error
+                self._bad[source] = error.code
+                log.warning("source skipped", source=source, code=error.code, cid=str(cid))
+        raise self._explain(cid, limit, refusals)
+
+    def _explain(
+        self, cid: Cid, limit: int, refusals: dict[str, CommonwealError]
+    ) -> CommonwealError:
+        codes = self._bad | {source: error.code for source, error in refusals.items()}
+        if refusals and all(isinstance(error, ContentTooLarge) for error in refusals.values()):
+            return ContentTooLarge(f"{cid} has more than {limit} bytes", cid=str(cid), limit=limit)
+        return ContentNotFound(
+            f"None of {len(self._sources)} sources gave {cid}",
+            cid=str(cid),
+            sources=len(self._sources),
+            refusals=codes,
+        )
+
+
+def _check_status(response: httpx.Response, cid: Cid, source: str) -> None:
+    if response.status_code in (404, 410):
+        raise ContentNotFound(f"{source} has no {cid}", cid=str(cid), source=source)
+    if response.status_code != 200:
+        raise ContentUnreachable(
+            f"{source} answered {response.status_code} for {cid}",
+            cid=str(cid),
+            source=source,
+            status=response.status_code,
+        )

@@ -5,16 +5,262 @@ Errors are application/problem+json from these routes themselves, so any FastAPI
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Literal, ParamSpec
 
-from commonweal.adapters.content.store import MAX_BLOCK_BYTES, ContentStore
+import anyio
+import structlog
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from commonweal.adapters.content.car import choose_links, stream_car
+from commonweal.adapters.content.store import (
+    MAX_BLOCK_BYTES,
+    ContentCorrupt,
+    ContentNotFound,
+    ContentStore,
+    ContentTooLarge,
+    StoreFull,
+    StoreUnavailable,
+)
+from commonweal.errors import CommonwealError, InvalidInput
+from commonweal.protocol.cids import Cid, InvalidCid, is_block_of, parse_cid
+
+log = structlog.get_logger(__name__)
+
+RAW, CAR = "application/vnd.ipld.raw", "application/vnd.ipld.car"
+# Asked for by IPFS clients that want to know whether this is a gateway: the empty identity CID.
+PROBE = "bafkqaaa"
+DEFAULT_UPLOAD_SECONDS = 60.0
+
+Format = Literal["raw", "car"]
+_SCOPES = ("block", "entity", "all")
+P = ParamSpec("P")
+
+
+class FormatMissing(InvalidInput):
+    code = "format-missing"
+
+
+class FormatUnknown(InvalidInput):
+    code = "format-unknown"
+
+
+class UploadTooSlow(InvalidInput):
+    code = "upload-too-slow"
+
+
+_STATUS: list[tuple[type[CommonwealError], int]] = [
+    (InvalidCid, 400),
+    (FormatMissing, 400),
+    (FormatUnknown, 406),
+    (UploadTooSlow, 408),
+    (ContentNotFound, 404),
+    (ContentTooLarge, 413),
+    (ContentCorrupt, 400),
+    (StoreFull, 507),
+    (StoreUnavailable, 503),
+    (InvalidInput, 400),
+]
 
 
 def gateway_routes(store: ContentStore) -> APIRouter:
-    """GET and HEAD /ipfs/{cid}?format=raw|car."""
-    raise NotImplementedError
+    """GET and HEAD /ipfs/{cid}?format=raw|car; without a format the Accept header decides."""
+    router = APIRouter(tags=["content"])
+
+    @_with_problems
+    def read(
+        cid: str,
+        request: Request,
+        format_: Annotated[str | None, Query(alias="format")] = None,
+        scope: Annotated[str, Query(alias="dag-scope")] = "all",
+        accept: Annotated[str, Header()] = "",
+    ) -> Response:
+        wanted = _choose_format(format_, accept)
+        _check_scope(scope)
+        if cid.lower() == PROBE and wanted == "raw":
+            return Response(b"", headers=_headers(PROBE, f'"{PROBE}.raw"', "bin"), media_type=RAW)
+        root = parse_cid(cid)
+        block = _read_root(store, root)
+        etag = f'"{root}.raw"' if wanted == "raw" else f'W/"{root}.car.dfs.{scope}"'
+        if _is_unchanged(request, etag):
+            return Response(status_code=304, headers={"Etag": etag})
+        if wanted == "raw":
+            return Response(block, headers=_headers(str(root), etag, "bin"), media_type=RAW)
+        return _respond_car(store, root, scope, etag, is_head=request.method == "HEAD")
+
+    described = router.get(
+        "/ipfs/{cid}",
+        operation_id="readContent",
+        summary="One block, or a graph as CAR",
+        response_class=Response,
+        responses=_describe(RAW, CAR, 400, 404, 406, 503),
+    )
+    described(read)
+    router.head("/ipfs/{cid}", include_in_schema=False)(read)
+    return router
 
 
-def upload_routes(store: ContentStore, max_block: int = MAX_BLOCK_BYTES) -> APIRouter:
+def _read_root(store: ContentStore, root: Cid) -> bytes:
+    try:
+        return store.get_block(str(root))
+    except ContentCorrupt as error:
+        raise ContentNotFound(f"{root} is not here", cid=str(root)) from error
+
+
+def _respond_car(
+    store: ContentStore, root: Cid, scope: str, etag: str, *, is_head: bool
+) -> Response:
+    headers = _headers(str(root), etag, "car") | {
+        "Content-Type": f"{CAR}; version=1; order=dfs; dups=n"
+    }
+    if is_head:
+        return Response(headers=headers)
+    return StreamingResponse(stream_car(store, root, choose_links(scope)), headers=headers)
+
+
+def _choose_format(format_: str | None, accept: str) -> Format:
+    """The parameter comes first, as the specification asks."""
+    if format_ is not None:
+        if format_ not in ("raw", "car"):
+            raise FormatUnknown("format is raw or car", format=format_[:64], known=["raw", "car"])
+        return "raw" if format_ == "raw" else "car"
+    for item in accept.split(","):
+        media = item.split(";")[0].strip().lower()
+        if media in (RAW, CAR):
+            return "raw" if media == RAW else "car"
+    if accept and not any(wild in accept for wild in ("*/*", "application/*")):
+        raise FormatUnknown(f"Only {RAW} and {CAR} are served", accept=accept[:200])
+    raise FormatMissing(f"Say ?format=raw, ?format=car or Accept: {RAW}")
+
+
+def _check_scope(scope: str) -> None:
+    if scope not in _SCOPES:
+        raise InvalidInput("No such dag-scope", scope=scope[:64], known=list(_SCOPES))
+
+
+def _is_unchanged(request: Request, etag: str) -> bool:
+    known = request.headers.get("if-none-match", "")
+    names = [name.strip().removeprefix("W/") for name in known.split(",")]
+    return known.strip() == "*" or etag.removeprefix("W/") in names
+
+
+def _headers(name: str, etag: str, suffix: str) -> dict[str, str]:
+    return {
+        "Etag": etag,
+        "Cache-Control": "public, max-age=29030400, immutable",
+        "Content-Disposition": f'attachment; filename="{name}.{suffix}"',
+        "X-Content-Type-Options": "nosniff",
+        "X-Ipfs-Path": f"/ipfs/{name}",
+        "Vary": "Accept",
+    }
+
+
+def upload_routes(
+    store: ContentStore,
+    max_block: int = MAX_BLOCK_BYTES,
+    *,
+    upload_seconds: float = DEFAULT_UPLOAD_SECONDS,
+) -> APIRouter:
     """PUT /v1/blocks/{cid}: 201 stored, 200 already here, 400, 408, 413, 507."""
-    raise NotImplementedError
+    router = APIRouter(tags=["content"])
+
+    async def read_body(request: Request) -> bytes | CommonwealError:
+        # An error is handed on instead of raised: the endpoint answers it like all others.
+        try:
+            with anyio.fail_after(upload_seconds):
+                return await _read_bounded(request, max_block)
+        except TimeoutError:
+            return UploadTooSlow("The block did not arrive in time", seconds=upload_seconds)
+        except ContentTooLarge as error:
+            return error
+
+    @router.put(
+        "/v1/blocks/{cid}",
+        operation_id="uploadBlock",
+        summary="Store one block, verified against its CID",
+        status_code=201,
+        response_class=Response,
+        responses=_describe(None, None, 200, 400, 408, 413, 503, 507),
+        openapi_extra={"requestBody": {"required": True, "content": {RAW: {}}}},
+    )
+    @_with_problems
+    def upload(cid: str, body: object = Depends(read_body)) -> Response:
+        wanted = parse_cid(cid)
+        if isinstance(body, CommonwealError):
+            raise body
+        assert isinstance(body, bytes)
+        return Response(status_code=_store_block(store, wanted, body))
+
+    return router
+
+
+def _store_block(store: ContentStore, cid: Cid, block: bytes) -> int:
+    if not is_block_of(cid, block):
+        raise ContentCorrupt(f"The bytes are not those of {cid}", cid=str(cid), size=len(block))
+    try:
+        store.get_block(str(cid))
+    except (ContentNotFound, ContentCorrupt):
+        store.put_block(block, cid.codec)
+        return 201
+    return 200
+
+
+async def _read_bounded(request: Request, limit: int) -> bytes:
+    """Counts what arrives; the declared length can only refuse sooner."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise ContentTooLarge(f"A block has at most {limit} bytes", size=int(declared), limit=limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise ContentTooLarge(f"A block has at most {limit} bytes", size=len(body), limit=limit)
+    return bytes(body)
+
+
+def _with_problems(endpoint: Callable[P, Response]) -> Callable[P, Response]:
+    @wraps(endpoint)
+    def answered(*args: P.args, **kwargs: P.kwargs) -> Response:
+        try:
+            return endpoint(*args, **kwargs)
+        except CommonwealError as error:
+            return _respond_problem(error)
+
+    return answered
+
+
+def _respond_problem(error: CommonwealError) -> Response:
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    log.info("content request refused", code=error.code, status=status)
+    title = error.code.replace("-", " ").capitalize()
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": error.message}
+    return JSONResponse(
+        {**error.details, **problem, "code": error.code},
+        status_code=status,
+        media_type="application/problem+json",
+        headers={"X-Content-Type-Options": "nosniff"},
+    )
+
+
+def _describe(*answers: str | int | None) -> dict[int | str, dict[str, object]]:
+    media: dict[str, object] = {name: {} for name in answers if isinstance(name, str)}
+    described: dict[int | str, dict[str, object]] = {
+        status: {"description": _MEANINGS[status]} for status in answers if isinstance(status, int)
+    }
+    if media:
+        described[200] = {"description": "The verified bytes", "content": media}
+    return described
+
+
+_MEANINGS = {
+    200: "Already here",
+    400: "Not a CID, not its bytes, or no format named",
+    404: "Not here",
+    406: "No such format",
+    408: "The block did not arrive in time",
+    413: "Larger than a block may be",
+    503: "The store does not answer",
+    507: "The store is full",
+}

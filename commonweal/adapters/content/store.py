@@ -26,6 +26,12 @@ class ContentCorrupt(InvalidInput):
     code: ClassVar[str] = "content-corrupt"
 
 
+class ContentUnreachable(Unavailable):
+    """One source did not answer, or not properly, or not in time."""
+
+    code: ClassVar[str] = "content-unreachable"
+
+
 class StoreFull(Unavailable):
     """The quota or the disk has no room; nothing half-written is left."""
 
