@@ -1,4 +1,4 @@
-"""What an operator decides about one coordinator: options, WEAL_COORDINATOR_* variables or a file."""
+"""What an operator decides: options, WEAL_COORDINATOR_* variables or a file."""
 
 from __future__ import annotations
 

@@ -1,0 +1,64 @@
+"""Opening the database and bringing its tables to the present form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from commonweal.errors import InvalidInput, Unavailable
+
+MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+
+
+class InvalidDatabaseUrl(InvalidInput):
+    code = "invalid-database-url"
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database-unavailable"
+
+
+def open_engine(url: str) -> Engine:
+    """Raises InvalidDatabaseUrl. SQLite gets a journal that lets readers and one writer coexist."""
+    try:
+        parsed = make_url(url)
+        engine = create_engine(parsed, pool_pre_ping=not parsed.drivername.startswith("sqlite"))
+    except (ArgumentError, ImportError) as error:
+        raise InvalidDatabaseUrl(f"the database URL cannot be used: {error}") from error
+    if engine.dialect.name == "sqlite":
+        if parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Up to `revision`. Raises DatabaseUnavailable."""
+    _run(engine, command.upgrade, revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    _run(engine, command.downgrade, revision)
+
+
+def _run(engine: Engine, action: Any, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            action(config, revision)
+    except OperationalError as error:
+        raise DatabaseUnavailable(f"the database does not answer: {error.orig}") from error
+
+
+def _configure_sqlite(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "busy_timeout=10000", "synchronous=NORMAL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

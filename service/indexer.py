@@ -1,0 +1,92 @@
+"""Follows the chain into the database, and back again when the chain changes its mind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from commonweal.adapters.chain import Block, BlockUnknown
+from commonweal.protocol.events import ChainEvent
+from service.chainstore import ChainStore, Checkpoint
+
+log = structlog.get_logger(__name__)
+_BLOCKS_AT_ONCE = 2_000
+
+
+class Chain(Protocol):
+    """What the indexer asks of a `ChainReader`."""
+
+    def fetch_head(self) -> Block: ...
+    def fetch_block(self, number: int) -> Block: ...
+    def fetch_events(self, from_block: int, to_block: int) -> Sequence[ChainEvent]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one look at the chain brought."""
+
+    head: Block
+    indexed: Block
+    events: Sequence[ChainEvent] = ()
+    rewound: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        return self.indexed.number == self.head.number
+
+
+class Indexer:
+    def __init__(self, chain: Chain, store: ChainStore, *, first_block: int) -> None:
+        self._chain = chain
+        self._store = store
+        self._first_block = first_block
+
+    def step(self) -> Step | None:
+        """One batch of blocks, or one rewind; None if nothing is new."""
+        head = self._chain.fetch_head()
+        cursor = self._store.fetch_cursor()
+        if cursor is not None and cursor.hash == head.hash:
+            return None
+        if cursor is not None and cursor.number >= 0 and not self._is_kept(cursor, head):
+            return self._rewind(head)
+        start = self._first_block if cursor is None else max(cursor.number + 1, self._first_block)
+        return self._follow(start, head)
+
+    def _is_kept(self, point: Checkpoint, head: Block) -> bool:
+        """Whether the block at `point` is still in the chain that ends in `head`."""
+        if head.number == point.number + 1:
+            return head.parent_hash == point.hash
+        if head.number <= point.number:
+            return head.number == point.number and head.hash == point.hash
+        return self._fetch_hash(point.number) == point.hash
+
+    def _rewind(self, head: Block) -> Step:
+        ancestor = next((p for p in self._store.fetch_checkpoints() if self._stands(p, head)), None)
+        self._store.rewind(ancestor)
+        number = -1 if ancestor is None else ancestor.number
+        log.warning("chain rewound", to=number, head=head.number)
+        indexed = Block(number, ancestor.hash if ancestor else b"", b"", head.timestamp)
+        return Step(head, indexed, rewound=True)
+
+    def _stands(self, point: Checkpoint, head: Block) -> bool:
+        return point.number <= head.number and self._fetch_hash(point.number) == point.hash
+
+    def _fetch_hash(self, number: int) -> bytes | None:
+        try:
+            return self._chain.fetch_block(number).hash
+        except BlockUnknown:
+            return None
+
+    def _follow(self, start: int, head: Block) -> Step | None:
+        end = min(head.number, start + _BLOCKS_AT_ONCE - 1)
+        last = head if end == head.number else self._chain.fetch_block(end)
+        events = self._chain.fetch_events(start, end)
+        # The chain may have changed between the two requests: what was read must end in `last`.
+        strays = [e for e in events if e.ref.block_number == end and e.ref.block_hash != last.hash]
+        if strays or self._fetch_hash(end) != last.hash:
+            return None
+        fresh = self._store.store(events, last)
+        return Step(head, last, fresh)
