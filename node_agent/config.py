@@ -151,7 +151,7 @@ def _field_error(path: Path, tree: yaml.Node | None, error: ValidationError) -> 
 
 
 def _locate(tree: yaml.Node | None, loc: tuple[int | str, ...]) -> tuple[int, int, list[str]]:
-    """Line and column of the deepest node on the way, without the steps pydantic adds for unions."""
+    """Line and column of the deepest node on the way, less the steps pydantic adds for unions."""
     names: list[str] = []
     node, mark = tree, tree.start_mark if tree else None
     for step in loc:

@@ -177,7 +177,7 @@ def _decide_join(view: NodeView, job: JobView, policy: Policy) -> Action:
 
 
 def _is_draw_pending(round_: Round) -> bool:
-    return round_.seed_block != 0 and not round_.committee
+    return round_.phase is Phase.REVEAL and not round_.committee
 
 
 def _decide_commit(job: JobView, entries: Entries) -> Action:

@@ -1,4 +1,4 @@
-"""What can go wrong on a node. The loop logs these, the command line prints them with their code."""
+"""What can go wrong on a node. The loop logs it, the command line prints it with its code."""
 
 from __future__ import annotations
 

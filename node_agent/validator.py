@@ -68,17 +68,17 @@ class UpdateReader:
     ) -> None:
         self._fetcher = fetcher
         self._clock = clock
-        self._kept: dict[Digest, Candidate] = {}
+        self._kept: dict[tuple[int, Digest], Candidate] = {}
 
     def read(self, spec: JobSpec, round_: RevealedRound, *, until: float) -> dict[int, Candidate]:
         """A candidate per revealed member; keeps trying what is missing `until` (clock seconds)."""
-        found = {m: c for m, d in round_.digests.items() if (c := self._kept.get(d))}
+        found = {m: c for m, d in round_.digests.items() if (c := self._kept.get((m, d)))}
         while missing := round_.digests.keys() - found.keys():
             found |= self._attempt(spec, round_, sorted(missing), until)
             if round_.digests.keys() <= found.keys() or self._clock() + _PAUSE >= until:
                 break
             time.sleep(_PAUSE)
-        self._kept = {round_.digests[member]: c for member, c in found.items()}
+        self._kept = {(m, round_.digests[m]): c for m, c in found.items()}
         return {m: found.get(m) or _missing(m, round_.trainers[m]) for m in sorted(round_.digests)}
 
     def _attempt(
