@@ -115,13 +115,13 @@ class Client:
         self._http.close()
 
     def network(self) -> dict[str, Any]:
-        return self._get("/v1/network")
+        return self._get_object("/v1/network")
 
     def jobs(self, state: str | None = None) -> Any:
         return self._get("/v1/jobs", {"state": state} if state else {})
 
     def job(self, job: int) -> dict[str, Any]:
-        return self._get(f"/v1/jobs/{job}")
+        return self._get_object(f"/v1/jobs/{job}")
 
     def members(self, job: int) -> Any:
         return self._get(f"/v1/jobs/{job}/members")
@@ -142,7 +142,7 @@ class Client:
         return self._get("/v1/providers")
 
     def offer(self, offer_id: str) -> dict[str, Any]:
-        return self._get(f"/v1/offers/{offer_id}")
+        return self._get_object(f"/v1/offers/{offer_id}")
 
     def submit(
         self,
@@ -209,6 +209,10 @@ class Client:
                 elif "data" in fields:
                     yield {**fields, "data": json.loads(fields["data"])}
                     fields = {}
+
+    def _get_object(self, path: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self._call("GET", path)
+        return answer
 
     def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
         return self._call("GET", path, params=params)

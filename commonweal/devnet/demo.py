@@ -142,7 +142,7 @@ class _Demo:
         self.screen.say(f"Starting the coordinator and {len(network.plans)} agents …")
         network.start_programs()
         network.wait_until_ready()
-        names = {agent.owner.address: agent.plan.name for agent in network.agents}
+        names = {str(agent.owner.address): agent.plan.name for agent in network.agents}
         self.screen.name_providers(names)
 
     def _submit(self) -> tuple[int, int]:

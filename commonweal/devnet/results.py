@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from commonweal.adapters.chain import ChainReader
@@ -77,18 +77,23 @@ def _fetch_round_gas(reader: ChainReader, job: int, until: int) -> dict[int, int
     first = opened[0].ref.block_number if opened else until
     positions = [_fetch_position(reader, each.ref) for each in opened]
     gas: dict[int, int] = defaultdict(int)
-    for number in range(first, until + 1):
-        block = reader.web3.eth.get_block(number, True)
-        for transaction in block["transactions"]:
-            if (
-                not isinstance(transaction, dict)
-                or transaction.get("to") != reader.deployment["Rounds"]
-            ):
-                continue
-            at = bisect_left(positions, (number, transaction["transactionIndex"]))
-            receipt = reader.web3.eth.get_transaction_receipt(transaction["hash"])
-            gas[opened[max(at, 1) - 1].round] += receipt["gasUsed"]
+    for position, used in _fetch_transactions(reader, first, until):
+        before = bisect_left(positions, position)  # the opening one belongs to the round it ends
+        gas[opened[max(before, 1) - 1].round] += used
     return gas
+
+
+def _fetch_transactions(
+    reader: ChainReader, first: int, until: int
+) -> Iterator[tuple[tuple[int, int], int]]:
+    """(block, place in it) and gas of every transaction to the Rounds contract."""
+    eth, rounds = reader.web3.eth, str(reader.deployment["Rounds"])
+    for number in range(first, until + 1):
+        for transaction in eth.get_block(number, True)["transactions"]:
+            assert not isinstance(transaction, bytes)
+            if str(transaction.get("to")) == rounds:
+                receipt = eth.get_transaction_receipt(transaction["hash"])
+                yield (number, receipt["transactionIndex"]), receipt["gasUsed"]
 
 
 def _fetch_position(reader: ChainReader, ref: ev.EventRef) -> tuple[int, int]:

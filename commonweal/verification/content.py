@@ -134,7 +134,7 @@ class ContentCheck:
     ) -> bool:
         if not isinstance(manifest, UpdateManifest):
             return self.report.require("update-fields", subject, False, "not an update manifest")
-        expected = (self.job, round_, self.providers[member], manifest_cid(parent.digest))
+        expected = (self.job, round_, self.providers.get(member), manifest_cid(parent.digest))
         found = (manifest.job, manifest.round, manifest.trainer, manifest.base)
         return self.report.expect("update-fields", subject, expected, found)
 

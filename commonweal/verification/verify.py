@@ -112,8 +112,8 @@ def _check_money(report: Report, evidence: Evidence, record: JobRecord) -> None:
     earned: dict[int, int] = {}
     for each in settled:
         try:
-            for member, units in unpack_payments(each.payments):
-                earned[member] = earned.get(member, 0) + units * created.quantum
+            for index, units in unpack_payments(each.payments):
+                earned[index] = earned.get(index, 0) + units * created.quantum
         except InvalidPayments as error:
             report.require("payments", f"round {each.round}", False, error.message)
     for member in evidence.members:
