@@ -81,7 +81,7 @@ def load_deployment(path: Path) -> Deployment:
 @cache
 def load_artifact(name: str) -> dict[str, Any]:
     """`abi` and creation `bytecode` of a contract, as compiled when this package was made."""
-    source = resources.files("commonweal") / "abi" / f"{name}.json"
+    source = resources.files("commonweal.abi") / f"{name}.json"
     artifact: dict[str, Any] = json.loads(source.read_text())
     return artifact
 
