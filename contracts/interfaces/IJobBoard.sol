@@ -22,7 +22,7 @@ struct JobParameters {
     uint16 minTrainers;
     uint16 maxTrainers;
     uint8 committeeSize;         // odd, 1 to 15
-    uint128 minStake;            // wei each member locks at the least
+    uint128 minStake;            // wei each member locks at the least; 1e9 or more, so that every validator can be drawn
     uint32 commitWindow;         // seconds
     uint32 revealWindow;
     uint32 ballotCommitWindow;
@@ -52,7 +52,7 @@ struct Member {
     address operator;
     uint8 roles;
     bool active;
-    uint128 stake;               // wei locked for this job
+    uint128 stake;               // wei locked for this job; once inactive, what was locked last
     uint256 credit;              // wei earned and not yet claimed
 }
 
@@ -93,6 +93,7 @@ interface IJobBoard {
     error NotOnAllowlist(uint256 job, address provider);
     error RolesNotHeld(address provider, uint8 asked, uint8 held);
     error MemberStakeTooLow(uint256 have, uint256 need);
+    error MemberStakeTooHigh(uint256 have, uint256 limit);
     error DrawPending(uint256 job);
     error RosterPageEmpty(uint256 job, uint256 page);
     error NothingToClaim(address account);
@@ -135,7 +136,7 @@ interface IJobBoard {
     function feesOf(address recipient) external view returns (uint256);
     /// `members`: uint16 each, packed. Returns the operators in the same order, zero for a member who is not active.
     function operatorsOf(uint256 job, bytes calldata members) external view returns (address[] memory);
-    /// Active members with the trainer role, bit per member, 256 to a word. A job hands out at most 4096 member indices (16 words).
+    /// Active members with the trainer role, bit per member, 256 to a word. A job hands out at most 2048 member indices (8 words).
     function trainersOf(uint256 job) external view returns (uint256[] memory bitmap);
     /// Stake-weighted draw without replacement among active validators. Returns fewer than `size` if there are fewer.
     function drawCommittee(uint256 job, uint256 size, bytes32 seed) external view returns (uint16[] memory members);
