@@ -20,6 +20,7 @@ from commonweal.protocol.commitments import (
     unpack_seats,
 )
 from commonweal.protocol.events import (
+    BallotsCommitted,
     BallotsRevealed,
     ChainEvent,
     ModelAttested,
@@ -69,6 +70,7 @@ class RoundRecord:
     batches: tuple[CommitmentBatch, ...] = ()
     reveals: tuple[bytes, ...] = ()  # per reveal call: (uint16 member, bytes32 digest) records
     digests: Mapping[int, Digest] = field(default_factory=dict)  # by revealed member
+    sealed: Mapping[int, bytes] = field(default_factory=dict)  # ballot commitments by seat
     ballots: Mapping[int, BallotOpening] = field(default_factory=dict)  # by seat
     scores: bytes = b""  # as tallied; empty before
     shares: bytes = b""
@@ -101,6 +103,9 @@ def apply_event(record: RoundRecord, event: ChainEvent) -> RoundRecord:
                 reveals=(*record.reveals, pack_entries(opened)),
                 digests={**record.digests, **{m: Digest(digest) for m, digest in opened}},
             )
+        case BallotsCommitted():
+            sealed = dict(zip(unpack_seats(event.seats), event.commitments, strict=True))
+            return replace(record, sealed={**record.sealed, **sealed})
         case BallotsRevealed():
             openings = map(BallotOpening, event.ballots, event.salts)
             ballots = dict(zip(unpack_seats(event.seats), openings, strict=True))

@@ -1,0 +1,238 @@
+"""Messages and offers that strangers handed in, kept until the chain has them or refuses them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Engine, Row, Table, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from commonweal.adapters.transactions import Receipt
+from commonweal.errors import Conflict, NotFound
+from commonweal.protocol.messages import (
+    BallotCommitmentMessage,
+    BallotRevealMessage,
+    JoinMessage,
+    LeaveMessage,
+    Message,
+    ModelAttestationMessage,
+)
+from service import tables as t
+
+ACCEPTED, SENT, MINED, REFUSED = "accepted", "sent", "mined", "refused"
+_ADAPTER: TypeAdapter[Message] = TypeAdapter(Message)
+
+
+class MessageUnknown(NotFound):
+    code = "message-unknown"
+
+
+class OfferUnknown(NotFound):
+    code = "offer-unknown"
+
+
+class SlotTaken(Conflict):
+    """Another value for the same slot waits already; a signer has one value per slot."""
+
+    code = "slot-taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    id: str
+    state: str
+    tx: bytes | None = None
+    block_number: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message that waits to be sent."""
+
+    id: str
+    message: Message
+    received_at: int  # milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class PostedOffer:
+    id: str
+    state: str
+    body: dict[str, Any]
+    tx: bytes | None = None
+    job: int | None = None
+    reason: str | None = None
+
+
+def compute_id(message: Message) -> str:
+    """The same for every signature of the same value by the same signer."""
+    body = message.model_dump(mode="json", exclude={"signature", "allowlist_proof"})
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def compute_slot(message: Message) -> str:
+    match message:
+        case JoinMessage() | LeaveMessage():
+            return f"{message.kind}:{message.job}:{message.provider.lower()}:{message.deadline}"
+        case BallotCommitmentMessage() | BallotRevealMessage() | ModelAttestationMessage():
+            return f"{message.kind}:{message.job}:{message.round}:{message.seat}"
+        case _:
+            return f"{message.kind}:{message.job}:{message.round}:{message.member}"
+
+
+class Mailbox:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, message_id: str) -> Posted | None:
+        with self._engine.connect() as connection:
+            row = connection.execute(_select(t.messages, message_id)).first()
+        return None if row is None else _posted(row)
+
+    def fetch(self, message_id: str) -> Posted:
+        """Raises MessageUnknown."""
+        found = self.find(message_id)
+        if found is None:
+            raise MessageUnknown(f"there is no message {message_id}", id=message_id)
+        return found
+
+    def post(self, message: Message) -> Posted:
+        """Store a verified message; one that was refused before gets another try.
+
+        Raises SlotTaken.
+        """
+        message_id = compute_id(message)
+        row = {
+            "id": message_id,
+            "slot": compute_slot(message),
+            "kind": message.kind,
+            "job": message.job,
+            "round": getattr(message, "round", None),
+            "body": message.model_dump(mode="json"),
+            "state": ACCEPTED,
+            "received_at": _now(),
+        }
+        try:
+            with self._engine.begin() as connection:
+                self._check_slot(connection, row)
+                return _upsert(connection, t.messages, row)
+        except IntegrityError:  # the same message through another connection at the same time
+            return self.fetch(message_id)
+
+    def fetch_waiting(self) -> dict[int, list[Letter]]:
+        """Accepted messages by job, oldest first."""
+        columns = t.messages.c
+        query = select(t.messages).where(columns.state == ACCEPTED)
+        letters: dict[int, list[Letter]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(query.order_by(columns.received_at, columns.id)):
+                message = _ADAPTER.validate_python(row.body)
+                letter = Letter(row.id, message, row.received_at)
+                letters.setdefault(row.job, []).append(letter)
+        return letters
+
+    def mark_sent(self, ids: Collection[str]) -> None:
+        self._mark(t.messages, ids, state=SENT)
+
+    def mark_mined(self, ids: Collection[str], receipt: Receipt | None, block: int) -> None:
+        """Without a receipt: somebody else brought it to the chain."""
+        tx = None if receipt is None else receipt.tx_hash
+        number = block if receipt is None else receipt.block_number
+        self._mark(t.messages, ids, state=MINED, tx=tx, block_number=number, reason=None)
+
+    def mark_refused(self, ids: Collection[str], reason: str) -> None:
+        self._mark(t.messages, ids, state=REFUSED, reason=reason[:60])
+
+    def mark_accepted(self, ids: Collection[str]) -> None:
+        self._mark(t.messages, ids, state=ACCEPTED)
+
+    def reopen_sent(self) -> None:
+        """After a restart: what was on its way is looked at again."""
+        with self._engine.begin() as connection:
+            for table in (t.messages, t.offers):
+                sent = table.c.state == SENT
+                connection.execute(update(table).where(sent).values(state=ACCEPTED))
+
+    def count_waiting(self) -> int:
+        open_ = t.messages.c.state.in_([ACCEPTED, SENT])
+        with self._engine.connect() as connection:
+            query = select(func.count()).select_from(t.messages).where(open_)
+            return connection.scalar(query) or 0
+
+    # Offers
+
+    def post_offer(self, offer_id: str, requester: str, body: dict[str, Any]) -> PostedOffer:
+        row = {
+            "id": offer_id,
+            "requester": requester,
+            "body": body,
+            "state": ACCEPTED,
+            "received_at": _now(),
+        }
+        with self._engine.begin() as connection:
+            _upsert(connection, t.offers, row)
+        return self.fetch_offer(offer_id)
+
+    def fetch_offer(self, offer_id: str) -> PostedOffer:
+        """Raises OfferUnknown."""
+        with self._engine.connect() as connection:
+            row = connection.execute(_select(t.offers, offer_id)).first()
+        if row is None:
+            raise OfferUnknown(f"there is no offer {offer_id}", id=offer_id)
+        return _offer(row)
+
+    def fetch_waiting_offers(self) -> list[PostedOffer]:
+        query = select(t.offers).where(t.offers.c.state == ACCEPTED)
+        with self._engine.connect() as connection:
+            return [_offer(row) for row in connection.execute(query)]
+
+    def mark_offer(self, offer_id: str, state: str, **values: Any) -> None:
+        self._mark(t.offers, [offer_id], state=state, **values)
+
+    def _check_slot(self, connection: Connection, row: dict[str, Any]) -> None:
+        columns = t.messages.c
+        query = select(columns.id).where(
+            columns.slot == row["slot"], columns.id != row["id"], columns.state != REFUSED
+        )
+        if (other := connection.scalar(query)) is not None:
+            message = "another value for this slot was accepted before"
+            raise SlotTaken(message, slot=row["slot"], id=other)
+
+    def _mark(self, table: Table, ids: Iterable[str], **values: Any) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(update(table).where(table.c.id.in_(list(ids))).values(values))
+
+
+def _upsert(connection: Connection, table: Table, row: dict[str, Any]) -> Posted:
+    found = connection.execute(_select(table, row["id"])).first()
+    if found is None:
+        connection.execute(insert(table).values(row))
+    elif found.state == REFUSED:
+        changes = {**row, "reason": None}
+        connection.execute(update(table).where(table.c.id == row["id"]).values(changes))
+    else:
+        return Posted(found.id, found.state)
+    return Posted(row["id"], ACCEPTED)
+
+
+def _select(table: Table, row_id: str) -> Any:
+    return select(table).where(table.c.id == row_id)
+
+
+def _posted(row: Row[Any]) -> Posted:
+    return Posted(row.id, row.state, row.tx, row.block_number, row.reason)
+
+
+def _offer(row: Row[Any]) -> PostedOffer:
+    return PostedOffer(row.id, row.state, row.body, row.tx, row.job, row.reason)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,188 @@
+"""Reads of the indexed chain for the API and the relay. Nothing is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, Row, RowMapping, Select, func, select
+
+from commonweal.errors import NotFound
+from commonweal.protocol.batches import RoundRecord, collect_round
+from commonweal.protocol.types import SCORE_MAX
+from service import tables as t
+from service.chainstore import decode_row
+
+LIVE_STATES = ("recruiting", "running", "cancelling")
+Rows = Sequence[RowMapping]
+
+
+class JobUnknown(NotFound):
+    code = "job-unknown"
+
+
+class RoundUnknown(NotFound):
+    code = "round-unknown"
+
+
+class ProviderUnknown(NotFound):
+    code = "provider-unknown"
+
+
+class Repository:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    # For the relay and the keeper
+
+    def fetch_live_jobs(self) -> list[int]:
+        query = select(t.jobs.c.job).where(t.jobs.c.state.in_(LIVE_STATES))
+        with self._engine.connect() as connection:
+            return list(connection.scalars(query))
+
+    def fetch_record(self, job: int, round_: int) -> RoundRecord:
+        """What the events say of one round; empty for a round that has none."""
+        columns = t.events.c
+        query = (
+            select(t.events)
+            .where(columns.job == job, columns.round == round_)
+            .order_by(columns.block_number, columns.log_index)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return collect_round((decode_row(row) for row in rows), job, round_)
+
+    def fetch_due_slashes(self, now: int) -> list[int]:
+        columns = t.slashes.c
+        due = select(columns.slash).where(columns.settled.is_(False), columns.settleable_at <= now)
+        with self._engine.connect() as connection:
+            return list(connection.scalars(due))
+
+    def fetch_faulty_rounds(self) -> Rows:
+        """Rounds in which a deadline found somebody missing."""
+        return [r for r in self._all(select(t.rounds)) if r["unrevealed"] or r["absent"]]
+
+    def fetch_condemned(self) -> Rows:
+        """Updates found invalid or unavailable, in rounds whose verdict root is on chain."""
+        same_round = (t.rounds.c.job == t.updates.c.job) & (t.rounds.c.round == t.updates.c.round)
+        query = select(t.updates).join(t.rounds, same_round)
+        return self._all(
+            query.where(t.rounds.c.state == "finalised", t.updates.c.score > SCORE_MAX)
+        )
+
+    def fetch_faults(self) -> Rows:
+        return self._all(select(t.faults))
+
+    def has_event(self, name: str, job: int) -> bool:
+        query = select(t.events.c.id).where(t.events.c.name == name, t.events.c.job == job).limit(1)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) is not None
+
+    # For the API
+
+    def fetch_jobs(self, state: str | None, before: int | None, limit: int) -> Rows:
+        """Newest first."""
+        query = select(t.jobs)
+        if state is not None:
+            query = query.where(t.jobs.c.state == state)
+        if before is not None:
+            query = query.where(t.jobs.c.job < before)
+        return self._all(query.order_by(t.jobs.c.job.desc()).limit(limit))
+
+    def fetch_job(self, job: int) -> RowMapping:
+        """Raises JobUnknown."""
+        found = self._all(select(t.jobs).where(t.jobs.c.job == job))
+        if not found:
+            raise JobUnknown(f"there is no job {job}", job=job)
+        return found[0]
+
+    def count_members(self, job: int) -> int:
+        query = select(func.count()).select_from(t.members).where(t.members.c.job == job)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0
+
+    def fetch_members(self, job: int, after: int | None, limit: int) -> Rows:
+        query = select(t.members).where(t.members.c.job == job)
+        return self._page(query, t.members.c.member, after, limit)
+
+    def fetch_rounds(self, job: int, after: int | None, limit: int) -> Rows:
+        query = select(t.rounds).where(t.rounds.c.job == job)
+        return self._page(query, t.rounds.c.round, after, limit)
+
+    def fetch_round(self, job: int, round_: int) -> RowMapping:
+        """Raises JobUnknown, RoundUnknown."""
+        self.fetch_job(job)
+        query = select(t.rounds).where(t.rounds.c.job == job, t.rounds.c.round == round_)
+        if not (found := self._all(query)):
+            message = f"job {job} has no round {round_}"
+            raise RoundUnknown(message, job=job, round=round_)
+        return found[0]
+
+    def fetch_ballots(self, job: int, round_: int) -> Rows:
+        columns = t.ballots.c
+        query = select(t.ballots).where(columns.job == job, columns.round == round_)
+        return self._all(query.order_by(columns.seat))
+
+    def fetch_updates(self, job: int, round_: int) -> Rows:
+        """All of a round, members ascending, each with its trainer's address."""
+        updates, members = t.updates.c, t.members.c
+        same = (members.job == updates.job) & (members.member == updates.member)
+        query = (
+            select(t.updates, members.provider.label("trainer"))
+            .join(t.members, same)
+            .where(updates.job == job, updates.round == round_)
+        )
+        return self._all(query.order_by(updates.member))
+
+    def fetch_models(self, job: int, after: int | None, limit: int) -> Rows:
+        query = select(t.rounds).where(t.rounds.c.job == job, t.rounds.c.model.is_not(None))
+        return self._page(query, t.rounds.c.round, after, limit)
+
+    def fetch_payments(self, job: int, after: tuple[int, int] | None, limit: int) -> Rows:
+        """Ordered by round, then member."""
+        payments, members = t.payments.c, t.members.c
+        same = (members.job == payments.job) & (members.member == payments.member)
+        query = select(t.payments, members.provider).join(t.members, same)
+        query = query.where(payments.job == job)
+        if after is not None:
+            later = (payments.round == after[0]) & (payments.member > after[1])
+            query = query.where((payments.round > after[0]) | later)
+        return self._all(query.order_by(payments.round, payments.member).limit(limit))
+
+    def fetch_providers(self, after: str | None, limit: int) -> Rows:
+        return self._page(select(t.providers), t.providers.c.provider, after, limit)
+
+    def fetch_provider(self, address: str) -> RowMapping:
+        """Raises ProviderUnknown."""
+        found = self._all(select(t.providers).where(t.providers.c.provider == address))
+        if not found:
+            message = f"nobody registered under {address}"
+            raise ProviderUnknown(message, provider=address)
+        return found[0]
+
+    def fetch_memberships(self, address: str) -> Rows:
+        query = select(t.members).where(t.members.c.provider == address)
+        return self._all(query.order_by(t.members.c.job))
+
+    def fetch_claims(self, address: str) -> Rows:
+        return self._all(select(t.claims).where(t.claims.c.provider == address))
+
+    def fetch_slashes(self, address: str) -> Rows:
+        return self._all(select(t.slashes).where(t.slashes.c.provider == address))
+
+    def fetch_events(self, job: int, after: int, limit: int) -> Sequence[Row[Any]]:
+        columns = t.events.c
+        query = select(t.events).where(columns.job == job, columns.id > after)
+        with self._engine.connect() as connection:
+            return connection.execute(query.order_by(columns.id).limit(limit)).all()
+
+    def _page(
+        self, query: Select[Any], key: ColumnElement[Any], after: int | str | None, limit: int
+    ) -> Rows:
+        if after is not None:
+            query = query.where(key > after)
+        return self._all(query.order_by(key).limit(limit))
+
+    def _all(self, query: Select[Any]) -> Rows:
+        with self._engine.connect() as connection:
+            return connection.execute(query).mappings().all()
