@@ -1,12 +1,17 @@
-"""The verdict tree: keccak256 of sorted pairs, an odd last node moves up unchanged."""
+"""Merkle trees over verdicts and allowlists: keccak256 of sorted pairs.
+
+Pairs are taken from the left; an odd last node moves up unchanged.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from commonweal.errors import InvalidInput
+from commonweal.protocol.types import Address
 
 
 class NoSuchLeaf(InvalidInput):
@@ -15,6 +20,11 @@ class NoSuchLeaf(InvalidInput):
 
 def compute_verdict_leaf(member: int, digest: bytes, score: int) -> bytes:
     return keccak(member.to_bytes(2) + digest + score.to_bytes(2))
+
+
+def compute_allowlist_leaf(provider: Address) -> bytes:
+    """A consortium's job names the root over its providers' leaves. Hashed twice: no node can pass for it."""
+    return keccak(keccak(encode(["address"], [provider])))
 
 
 def compute_contributors(leaves: Sequence[bytes]) -> bytes:
