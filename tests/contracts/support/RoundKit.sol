@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
+import {CommonwealToken} from "../../../contracts/CommonwealToken.sol";
+import {Faults} from "../../../contracts/Faults.sol";
+import {JobBoard} from "../../../contracts/JobBoard.sol";
+import {ModelLedger} from "../../../contracts/ModelLedger.sol";
+import {Parameters} from "../../../contracts/Parameters.sol";
+import {ProviderRegistry} from "../../../contracts/ProviderRegistry.sol";
+import {Rounds} from "../../../contracts/Rounds.sol";
+import {JobParameters} from "../../../contracts/interfaces/IJobBoard.sol";
+import {ProtocolParameters} from "../../../contracts/interfaces/IParameters.sol";
+import {TRAINER, VALIDATOR} from "../../../contracts/interfaces/IProviderRegistry.sol";
+import {Phase, RoundView} from "../../../contracts/interfaces/IRounds.sol";
+import {NaiveTally} from "./NaiveTally.sol";
+import {Test} from "./Test.sol";
+
+/// The real contracts, a job with members that really sign, and one function per message.
+/// Member i is provider i: its index in the job equals its index here.
+abstract contract RoundKit is Test {
+    uint256 internal constant STAKE = 100 ether;
+    uint256 internal constant NOW = 1_800_000_000;
+    uint32 internal constant WINDOW = 100;
+    uint256 internal constant PRICE = 1000 ether;
+    address internal constant TREASURY = address(0x7ea5);
+    address internal constant COORDINATOR = address(0xc00d);
+    address internal constant REQUESTER = address(0x4e9);
+    bytes32 internal constant INITIAL_MODEL = keccak256("initial model");
+
+    CommonwealToken internal token;
+    Parameters internal parameters;
+    ProviderRegistry internal registry;
+    JobBoard internal board;
+    ModelLedger internal ledger;
+    Rounds internal rounds;
+    Faults internal faults;
+
+    uint256 internal job;
+    uint256 internal members;
+    uint16[] internal committee;
+    bytes[] internal reveals; // as finalise wants them
+    bool[4096] internal revealed;
+    mapping(uint256 seat => uint256[]) internal ballots;
+    mapping(uint256 seat => bool) internal counted;
+    bytes private _pending;
+
+    // Set up
+
+    function rules() internal pure virtual returns (ProtocolParameters memory) {
+        return ProtocolParameters({
+            treasury: TREASURY,
+            unbondingPeriod: 1 days,
+            appealWindow: 1 hours,
+            unjailDelay: 1 hours,
+            feeGrace: 60,
+            minWindow: 1,
+            maxWindow: 30 days,
+            unrevealedSlashBps: 100,
+            invalidSlashBps: 1000,
+            absentSlashBps: 200,
+            equivocationSlashBps: 5000,
+            bountyBps: 1000,
+            bountyCap: 1 ether,
+            maxMissedDuties: 2
+        });
+    }
+
+    function terms(uint256 trainers, uint8 committeeSize) internal pure virtual returns (JobParameters memory) {
+        return JobParameters({
+            specDigest: keccak256("spec"),
+            initialModel: INITIAL_MODEL,
+            rounds: 3,
+            pricePerRound: uint128(PRICE),
+            validatorShareBps: 2000,
+            coordinatorShareBps: 500,
+            coordinator: COORDINATOR,
+            minTrainers: 2,
+            maxTrainers: uint16(trainers),
+            committeeSize: committeeSize,
+            minStake: uint128(STAKE),
+            commitWindow: WINDOW,
+            revealWindow: WINDOW,
+            ballotCommitWindow: WINDOW,
+            ballotRevealWindow: WINDOW,
+            attestWindow: WINDOW,
+            recruitUntil: uint64(NOW + 10),
+            maxFailedRounds: 3,
+            allowlistRoot: 0
+        });
+    }
+
+    function deploy() internal {
+        vm.warp(NOW);
+        vm.roll(1000);
+        token = new CommonwealToken(address(this), 1e12 ether);
+        AccessManager manager = new AccessManager(address(this));
+        parameters = new Parameters(address(manager), rules());
+        uint256 nonce = vm.getNonce(address(this));
+        address[5] memory next;
+        for (uint256 i = 0; i < 5; ++i) {
+            next[i] = vm.computeCreateAddress(address(this), nonce + i);
+        }
+        registry = new ProviderRegistry(token, parameters, next[1], next[4]);
+        board = new JobBoard(token, registry, parameters, next[3]);
+        ledger = new ModelLedger(next[3]);
+        rounds = new Rounds(board, ledger, parameters);
+        faults = new Faults(registry, board, rounds, ledger, parameters);
+        assertEq(address(faults), next[4], "predicted addresses");
+    }
+
+    /// A running job of `trainers` trainers, the first `validators` of whom judge too; then `extra` who only judge.
+    function openJob(JobParameters memory wanted, uint256 trainers, uint256 validators, uint256 extra) internal {
+        members = trainers + extra;
+        for (uint256 i = 0; i < members; ++i) {
+            if (registry.providerOf(owner(i)).operator == address(0)) enrol(i);
+        }
+        uint256 escrow = uint256(wanted.rounds) * wanted.pricePerRound;
+        token.transfer(REQUESTER, escrow);
+        vm.startPrank(REQUESTER);
+        token.approve(address(board), escrow);
+        job = board.createJob(wanted, escrow);
+        vm.stopPrank();
+        for (uint256 i = 0; i < members; ++i) {
+            join(i, i < validators ? TRAINER | VALIDATOR : i < trainers ? TRAINER : VALIDATOR);
+        }
+        vm.warp(wanted.recruitUntil);
+        rounds.advance(job);
+    }
+
+    function enrol(uint256 i) internal {
+        token.transfer(owner(i), 10 * STAKE);
+        vm.startPrank(owner(i));
+        token.approve(address(registry), 10 * STAKE);
+        registry.register(vm.addr(key(i)), TRAINER | VALIDATOR, 10 * STAKE, "", 0);
+        vm.stopPrank();
+    }
+
+    function join(uint256 i, uint8 roles) internal {
+        uint256 nonce = board.memberNonce(job, owner(i));
+        bytes32 form = keccak256("JobJoin(uint256 job,address provider,uint8 roles,uint256 stake,uint256 nonce,uint256 deadline)");
+        uint256 deadline = block.timestamp + 1;
+        bytes32 message = keccak256(abi.encode(form, job, owner(i), roles, STAKE, nonce, deadline));
+        bytes memory signature = signCompact(key(i), hashTyped(computeDomainSeparator(address(board)), message));
+        board.joinJob(job, owner(i), roles, STAKE, deadline, new bytes32[](0), signature);
+    }
+
+    function quit(uint256 i) internal {
+        uint256 nonce = board.memberNonce(job, owner(i));
+        bytes32 form = keccak256("JobLeave(uint256 job,address provider,uint256 nonce,uint256 deadline)");
+        uint256 deadline = block.timestamp + 1;
+        bytes32 message = keccak256(abi.encode(form, job, owner(i), nonce, deadline));
+        bytes memory signature = signCompact(key(i), hashTyped(computeDomainSeparator(address(board)), message));
+        arm();
+        board.leaveJob(job, owner(i), deadline, signature);
+    }
+
+    // Whose
+
+    function key(uint256 i) internal pure returns (uint256) {
+        return uint256(keccak256(abi.encode("operator", i))) >> 1;
+    }
+
+    function owner(uint256 i) internal pure returns (address) {
+        return address(uint160(0xaaaa0000 + i));
+    }
+
+    function updateOf(uint256 round, uint256 member) internal pure returns (bytes32) {
+        return keccak256(abi.encode("update", round, member));
+    }
+
+    function saltOf(uint256 round, uint256 who) internal pure returns (bytes32) {
+        return keccak256(abi.encode("salt", round, who));
+    }
+
+    function modelOf(uint256 round) internal pure returns (bytes32) {
+        return keccak256(abi.encode("model", round));
+    }
+
+    // What goes wrong
+
+    /// The next message is refused with this error.
+    function refuse(bytes memory reason) internal {
+        _pending = reason;
+    }
+
+    function arm() internal {
+        if (_pending.length == 0) return;
+        vm.expectRevert(_pending);
+        delete _pending;
+    }
+
+    // Messages
+
+    function range(uint256 from, uint256 to) internal pure returns (uint256[] memory list) {
+        list = new uint256[](to - from);
+        for (uint256 i = 0; i < list.length; ++i) {
+            list[i] = from + i;
+        }
+    }
+
+    function pack16(uint256[] memory list) internal pure returns (bytes memory packed) {
+        packed = new bytes(2 * list.length);
+        for (uint256 i = 0; i < list.length; ++i) {
+            packed[2 * i] = bytes1(uint8(list[i] >> 8));
+            packed[2 * i + 1] = bytes1(uint8(list[i]));
+        }
+    }
+
+    function pack8(uint256[] memory list) internal pure returns (bytes memory packed) {
+        packed = new bytes(list.length);
+        for (uint256 i = 0; i < list.length; ++i) {
+            packed[i] = bytes1(uint8(list[i]));
+        }
+    }
+
+    function commitmentOf(uint256 round, uint256 member) internal view returns (bytes32) {
+        return keccak256(
+            abi.encode(block.chainid, address(rounds), job, round, member, updateOf(round, member), saltOf(round, member))
+        );
+    }
+
+    function sign(uint256 member, string memory form, uint256 round, bytes32 word) internal view returns (bytes memory) {
+        bytes32 message = keccak256(abi.encode(keccak256(bytes(form)), job, round, word));
+        return signCompact(key(member), hashTyped(computeDomainSeparator(address(rounds)), message));
+    }
+
+    function signUpdate(uint256 member, uint256 round, bytes32 commitment) internal view returns (bytes memory) {
+        return sign(member, "UpdateCommitment(uint256 job,uint256 round,bytes32 commitment)", round, commitment);
+    }
+
+    function commitments(uint256 round, uint256[] memory who) internal view returns (bytes32[] memory words, bytes memory signatures) {
+        words = new bytes32[](who.length);
+        bytes[] memory parts = new bytes[](who.length);
+        for (uint256 i = 0; i < who.length; ++i) {
+            words[i] = commitmentOf(round, who[i]);
+            parts[i] = signUpdate(who[i], round, words[i]);
+        }
+        signatures = join(parts);
+    }
+
+    function join(bytes[] memory parts) internal pure returns (bytes memory joined) {
+        for (uint256 i = 0; i < parts.length; ++i) {
+            joined = bytes.concat(joined, parts[i]);
+        }
+    }
+
+    function commit(uint256 round, uint256[] memory who) internal {
+        (bytes32[] memory words, bytes memory signatures) = commitments(round, who);
+        arm();
+        rounds.commitUpdates(job, round, pack16(who), words, signatures);
+    }
+
+    function openings(uint256 round, uint256[] memory who, uint256 opened) internal view returns (bytes32[] memory words) {
+        uint256 count;
+        for (uint256 i = 0; i < who.length; ++i) {
+            count += 1 + (opened >> i & 1);
+        }
+        words = new bytes32[](count);
+        uint256 next;
+        for (uint256 i = 0; i < who.length; ++i) {
+            if (opened >> i & 1 == 0) {
+                words[next++] = commitmentOf(round, who[i]);
+            } else {
+                words[next++] = updateOf(round, who[i]);
+                words[next++] = saltOf(round, who[i]);
+            }
+        }
+    }
+
+    /// `who`: the members of the batch; bit i of `opened`: whose turn it is.
+    function reveal(uint256 round, uint256 batch, uint256[] memory who, uint256 opened) internal {
+        bytes32[] memory words = openings(round, who, opened);
+        bool refused = _pending.length != 0;
+        arm();
+        rounds.revealUpdates(job, round, batch, pack16(who), opened, words);
+        if (refused) return;
+        bytes memory records;
+        for (uint256 i = 0; i < who.length; ++i) {
+            if (opened >> i & 1 == 0) continue;
+            records = abi.encodePacked(records, uint16(who[i]), updateOf(round, who[i]));
+            revealed[who[i]] = true;
+        }
+        reveals.push(records);
+    }
+
+    function all(uint256 size) internal pure returns (uint256) {
+        return size == 256 ? type(uint256).max : (1 << size) - 1;
+    }
+
+    /// Lets the seed block pass and gives it a hash.
+    function seed() internal {
+        uint256 seedBlock = rounds.roundOf(job).seedBlock;
+        if (block.number <= seedBlock) vm.roll(seedBlock + 1);
+        vm.setBlockhash(seedBlock, keccak256(abi.encode("block", seedBlock)));
+    }
+
+    function seatMembers() internal returns (uint16[] memory) {
+        committee = rounds.roundOf(job).committee;
+        return committee;
+    }
+
+    function revealedMembers() internal view returns (uint256[] memory list) {
+        uint256 count;
+        for (uint256 i = 0; i < members; ++i) {
+            if (revealed[i]) ++count;
+        }
+        list = new uint256[](count);
+        count = 0;
+        for (uint256 i = 0; i < members; ++i) {
+            if (revealed[i]) list[count++] = i;
+        }
+    }
+
+    function ballotSalt(uint256 round, uint256 seat) internal pure returns (bytes32) {
+        return keccak256(abi.encode("ballot salt", round, seat));
+    }
+
+    function ballotCommitment(uint256 round, uint256 seat) internal view returns (bytes32) {
+        bytes32 hash = keccak256(pack16(ballots[seat]));
+        return keccak256(
+            abi.encode(block.chainid, address(rounds), job, round, uint256(committee[seat]), hash, ballotSalt(round, seat))
+        );
+    }
+
+    function signBallot(uint256 seat, uint256 round, bytes32 commitment) internal view returns (bytes memory) {
+        return sign(committee[seat], "BallotCommitment(uint256 job,uint256 round,bytes32 commitment)", round, commitment);
+    }
+
+    function commitBallots(uint256 round, uint256[] memory seats) internal {
+        bytes32[] memory words = new bytes32[](seats.length);
+        bytes[] memory parts = new bytes[](seats.length);
+        for (uint256 i = 0; i < seats.length; ++i) {
+            words[i] = ballotCommitment(round, seats[i]);
+            parts[i] = signBallot(seats[i], round, words[i]);
+        }
+        bytes memory signatures = join(parts);
+        arm();
+        rounds.commitBallots(job, round, pack8(seats), words, signatures);
+    }
+
+    function revealBallots(uint256 round, uint256[] memory seats) internal {
+        bytes[] memory opened = new bytes[](seats.length);
+        bytes32[] memory salts = new bytes32[](seats.length);
+        for (uint256 i = 0; i < seats.length; ++i) {
+            opened[i] = pack16(ballots[seats[i]]);
+            salts[i] = ballotSalt(round, seats[i]);
+        }
+        bool refused = _pending.length != 0;
+        arm();
+        rounds.revealBallots(job, round, pack8(seats), opened, salts);
+        if (refused) return;
+        for (uint256 i = 0; i < seats.length; ++i) {
+            counted[seats[i]] = true;
+        }
+    }
+
+    function signModel(uint256 seat, uint256 round, bytes32 model) internal view returns (bytes memory) {
+        return sign(committee[seat], "ModelAttestation(uint256 job,uint256 round,bytes32 modelDigest)", round, model);
+    }
+
+    function attest(uint256 round, bytes32 model, uint256[] memory seats) internal {
+        bytes[] memory parts = new bytes[](seats.length);
+        for (uint256 i = 0; i < seats.length; ++i) {
+            parts[i] = signModel(seats[i], round, model);
+        }
+        bytes memory signatures = join(parts);
+        arm();
+        rounds.attest(job, round, model, pack8(seats), signatures);
+    }
+
+    /// What the contract must have concluded, by the plainest means.
+    function expectedTally() internal view returns (bytes memory scores, bytes memory shares) {
+        uint256[] memory updates = revealedMembers();
+        uint256[][] memory given = new uint256[][](committee.length);
+        uint256[] memory own = new uint256[](committee.length);
+        for (uint256 seat = 0; seat < committee.length; ++seat) {
+            own[seat] = type(uint256).max;
+            if (!counted[seat]) continue;
+            given[seat] = ballots[seat];
+            for (uint256 i = 0; i < updates.length; ++i) {
+                if (updates[i] == committee[seat]) own[seat] = i;
+            }
+        }
+        (uint256[] memory verdicts, uint256[] memory parts) = NaiveTally.tally(given, own, updates.length);
+        return (pack16(verdicts), pack16(parts));
+    }
+
+    function finalise(uint256 round) internal {
+        (bytes memory scores, bytes memory shares) = expectedTally();
+        bool refused = _pending.length != 0;
+        arm();
+        rounds.finalise(job, round, reveals, scores, shares);
+        if (!refused) forget();
+    }
+
+    function forget() internal {
+        delete reveals;
+        for (uint256 i = 0; i < members; ++i) {
+            revealed[i] = false;
+        }
+        for (uint256 seat = 0; seat < 15; ++seat) {
+            counted[seat] = false;
+        }
+    }
+
+    // Whole phases
+
+    /// Everybody useful: update i is worth 100 + i, a little more to the odd seats.
+    function judge() internal {
+        seatMembers();
+        uint256 updates = revealedMembers().length;
+        for (uint256 seat = 0; seat < committee.length; ++seat) {
+            delete ballots[seat];
+            for (uint256 i = 0; i < updates; ++i) {
+                ballots[seat].push(100 + i + (seat & 1));
+            }
+        }
+    }
+
+    function toReveal(uint256 round, uint256 trainers) internal {
+        commit(round, range(0, trainers));
+        assertEq(uint256(rounds.roundOf(job).phase), uint256(Phase.Reveal), "to reveal");
+        seed();
+    }
+
+    function toBallots(uint256 round, uint256 trainers) internal {
+        toReveal(round, trainers);
+        reveal(round, 0, range(0, trainers), all(trainers));
+        assertEq(uint256(rounds.roundOf(job).phase), uint256(Phase.BallotCommit), "to ballots");
+        judge();
+    }
+
+    function toBallotReveal(uint256 round, uint256 trainers) internal {
+        toBallots(round, trainers);
+        commitBallots(round, range(0, committee.length));
+        assertEq(uint256(rounds.roundOf(job).phase), uint256(Phase.BallotReveal), "to ballot reveal");
+    }
+
+    function toAttest(uint256 round, uint256 trainers) internal {
+        toBallotReveal(round, trainers);
+        revealBallots(round, range(0, committee.length));
+        assertEq(uint256(rounds.roundOf(job).phase), uint256(Phase.Attest), "to attest");
+    }
+
+    function whole(uint256 round, uint256 trainers) internal {
+        toAttest(round, trainers);
+        attest(round, modelOf(round), range(0, committee.length));
+        finalise(round);
+    }
+
+    function current() internal view returns (RoundView memory) {
+        return rounds.roundOf(job);
+    }
+
+    function phase() internal view returns (uint256) {
+        return uint256(current().phase);
+    }
+
+    function only(uint256 a) internal pure returns (uint256[] memory one) {
+        one = new uint256[](1);
+        one[0] = a;
+    }
+
+    function both(uint256 a, uint256 b) internal pure returns (uint256[] memory two) {
+        two = new uint256[](2);
+        (two[0], two[1]) = (a, b);
+    }
+}
