@@ -1,0 +1,152 @@
+"""What a validator remembers of one job: each member's standing, and sketches of earlier updates.
+
+Sketches tell resent and copied updates; they are count sketches (Charikar et al. 2002) under a key
+that only this validator knows, or a copy could be altered just where the sketch looks.
+"""
+
+from __future__ import annotations
+
+import io
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commonweal.errors import InvalidInput
+
+COPY_COSINE = 0.97
+WIDTH = 1024
+_ROUNDS_KEPT = 8
+_RECORD = np.dtype([("round", "<i8"), ("member", "<i8"), ("base", "S32")])
+
+Sketches = NDArray[np.float32]
+
+
+class InvalidMemory(InvalidInput):
+    code = "invalid-scoring-memory"
+
+
+def _new_key() -> int:
+    return secrets.randbits(63)
+
+
+def _no_sketches() -> Sketches:
+    return np.zeros((0, WIDTH), np.float32)
+
+
+def _no_records() -> NDArray[np.void]:
+    return np.zeros(0, _RECORD)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringMemory:
+    """Immutable; scoring a round returns a new one. Start with `ScoringMemory()`.
+
+    `standing` is the smoothed agreement per member, `sketches` (m, WIDTH) are unit vectors, of the
+    updates in `records`.
+    """
+
+    key: int = field(default_factory=_new_key)
+    rounds: int = 0
+    standing: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    sketches: Sketches = field(default_factory=_no_sketches, compare=False)
+    records: NDArray[np.void] = field(default_factory=_no_records, compare=False)
+
+    def to_bytes(self) -> bytes:
+        """An npz archive without pickles."""
+        members = sorted(self.standing)
+        file = io.BytesIO()
+        np.savez(
+            file,
+            key=np.array(self.key, np.int64),
+            rounds=np.array(self.rounds, np.int64),
+            members=np.array(members, np.int64),
+            standing=np.array([self.standing[member] for member in members], np.float64),
+            sketches=self.sketches,
+            records=self.records,
+        )
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ScoringMemory:
+        """Raises InvalidMemory for anything that `to_bytes` did not write."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                return cls._of({name: arrays[name] for name in arrays.files})
+        except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as error:
+            raise InvalidMemory(f"not a scoring memory: {error}", bytes=len(data)) from error
+
+    @classmethod
+    def _of(cls, arrays: Mapping[str, NDArray[np.generic]]) -> ScoringMemory:
+        sketches, records = arrays["sketches"], arrays["records"]
+        if sketches.shape != (len(records), WIDTH) or records.dtype != _RECORD:
+            raise ValueError("sketches and records do not fit together")
+        pairs = zip(arrays["members"].tolist(), arrays["standing"].tolist(), strict=True)
+        return cls(
+            key=int(arrays["key"].item()),
+            rounds=int(arrays["rounds"].item()),
+            standing=MappingProxyType(dict(pairs)),
+            sketches=sketches.astype(np.float32),
+            records=records.astype(_RECORD),
+        )
+
+
+def compute_sketches(key: int, units: NDArray[np.float32]) -> Sketches:
+    """Unit sketches (n, WIDTH) of the rows of `units` (n, d)."""
+    generator = np.random.Generator(np.random.PCG64(key))
+    buckets = generator.integers(0, WIDTH, units.shape[1])
+    signs = generator.integers(0, 2, units.shape[1]) * 2.0 - 1.0
+    rows = [np.bincount(buckets, weights=signs * unit, minlength=WIDTH) for unit in units]
+    sketches = np.array(rows, np.float64).reshape(len(units), WIDTH)
+    norms = np.linalg.norm(sketches, axis=1, keepdims=True)
+    unit: Sketches = (sketches / np.maximum(norms, 1e-30)).astype(np.float32)
+    return unit
+
+
+def find_copies(
+    memory: ScoringMemory, members: Sequence[int], sketches: Sketches, base: bytes
+) -> set[int]:
+    """Members whose update was sent before, or is (nearly) the same as another's in this round.
+
+    A failed round starts again from the same base, so a member may repeat itself there.
+    """
+    copies = {
+        member
+        for member, sketch in zip(members, sketches, strict=True)
+        if np.any(memory.sketches[_foreign(memory, member, base)] @ sketch > COPY_COSINE)
+    }
+    fresh = [at for at, member in enumerate(members) if member not in copies]
+    for place, at in enumerate(fresh):
+        earlier = [sketches[before] for before in fresh[:place] if members[before] not in copies]
+        if any(float(sketch @ sketches[at]) > COPY_COSINE for sketch in earlier):
+            copies.add(members[at])
+    return copies
+
+
+def remember(
+    memory: ScoringMemory,
+    standing: Mapping[int, float],
+    members: Sequence[int],
+    sketches: Sketches,
+    base: bytes,
+) -> ScoringMemory:
+    """The memory after a round; sketches older than a few rounds are dropped."""
+    records = np.array([(memory.rounds, member, base) for member in members], _RECORD)
+    kept = memory.records["round"] > memory.rounds - _ROUNDS_KEPT
+    return ScoringMemory(
+        key=memory.key,
+        rounds=memory.rounds + 1,
+        standing=MappingProxyType({**memory.standing, **standing}),
+        sketches=np.concatenate([memory.sketches[kept], sketches]),
+        records=np.concatenate([memory.records[kept], records]),
+    )
+
+
+def _foreign(memory: ScoringMemory, member: int, base: bytes) -> NDArray[np.bool]:
+    mine = memory.records["member"] == member
+    repeated: NDArray[np.bool] = mine & (memory.records["base"] == np.bytes_(base))
+    return ~repeated
