@@ -208,7 +208,7 @@ class ChainReader:
             _ = self.chain_id
             return request()
         except ContractLogicError as error:
-            raise decode_revert(find_revert_data(error.data) or b"") from error
+            raise _translate_call(error) from error
         except Web3RPCError as error:
             raise _translate(error) from error
 
@@ -274,6 +274,16 @@ _ROUND_FIELDS: Sequence[str] = (
 
 def _build_member(index: int, fields: dict[str, Any]) -> Member:
     return Member(member=index, roles=Role(fields.pop("roles")), **fields)
+
+
+def _translate_call(error: ContractLogicError) -> ContractReverted | ChainRefused:
+    data = find_revert_data(error.data)
+    if data is not None:
+        return decode_revert(data)
+    # web3 takes every error that nests its message for a revert.
+    if isinstance(error.data, dict) and "revert" not in str(error.data):
+        return ChainRefused(f"the chain refused: {error.data.get('message')}")
+    return ContractReverted()
 
 
 def _translate(error: Web3RPCError) -> ContractReverted | ChainRefused | BlockNotFound:

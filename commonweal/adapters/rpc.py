@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import urllib3
 from web3 import Web3
 from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
@@ -38,22 +38,34 @@ class HttpProvider(JSONBaseProvider):
     def __init__(self, rpc_url: str, timeout: float = 30.0) -> None:
         super().__init__(cache_allowed_requests=True)
         self.rpc_url = rpc_url
-        self._client = httpx.Client(
-            trust_env=False, timeout=timeout, headers={"Content-Type": "application/json"}
+        self._pool = urllib3.PoolManager(
+            maxsize=8,
+            timeout=timeout,
+            retries=urllib3.Retry(connect=2, other=0, read=0, redirect=0, status=0),
+            headers={"Content-Type": "application/json"},
         )
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         body = self.encode_rpc_request(method, params)
         try:
-            answer = self._client.post(self.rpc_url, content=body)
-            answer.raise_for_status()
-            return self.decode_rpc_response(answer.content)
-        except (httpx.HTTPError, ValueError) as error:
+            answer = self._pool.request("POST", self.rpc_url, body=body)
+            return self._decode(answer)
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
             message = f"{self.rpc_url} did not answer {method}: {error}"
             raise ChainUnavailable(message, rpc_url=self.rpc_url, method=method) from error
 
     def close(self) -> None:
-        self._client.close()
+        self._pool.clear()
+
+    def _decode(self, answer: urllib3.BaseHTTPResponse) -> RPCResponse:
+        """Some nodes send JSON-RPC errors with a status of 400 and above."""
+        try:
+            decoded = self.decode_rpc_response(answer.data)
+        except ValueError as error:
+            raise ValueError(f"status {answer.status}, no JSON") from error
+        if not isinstance(decoded, dict) or not decoded.keys() & {"result", "error"}:
+            raise ValueError(f"status {answer.status}, no JSON-RPC")
+        return decoded
 
 
 def connect(rpc_url: str, timeout: float = 30.0) -> Web3:
