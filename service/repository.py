@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, RowMapping, Select, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Row,
+    RowMapping,
+    Select,
+    Text,
+    cast,
+    func,
+    or_,
+    select,
+)
 
 from commonweal.errors import NotFound
 from commonweal.protocol.batches import RoundRecord, collect_round
@@ -60,7 +71,9 @@ class Repository:
 
     def fetch_faulty_rounds(self) -> Rows:
         """Rounds in which a deadline found somebody missing."""
-        return [r for r in self._all(select(t.rounds)) if r["unrevealed"] or r["absent"]]
+        columns = (t.rounds.c.unrevealed, t.rounds.c.absent)
+        found = or_(*(cast(column, Text) != "[]" for column in columns))
+        return self._all(select(t.rounds).where(found))
 
     def fetch_condemned(self) -> Rows:
         """Updates found invalid or unavailable, in rounds whose verdict root is on chain."""

@@ -1,0 +1,1 @@
+"""The coordinator's HTTP interface: one module per resource."""

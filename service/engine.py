@@ -1,0 +1,243 @@
+"""The coordinator's one loop: follow the chain, then hand out what is due, a job at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+
+from commonweal.adapters.chain import Block, ChainReader
+from commonweal.adapters.transactions import TransactionSender
+from commonweal.errors import CommonwealError
+from commonweal.protocol.events import MemberJoined, MemberLeft, MemberOperatorRefreshed
+from service.batching import next_batch, sort_letters
+from service.indexer import Indexer, Step
+from service.keeper import Duty, Keeper, due_duties, due_seals, due_step
+from service.mailbox import Letter, Mailbox
+from service.relay import Relay
+from service.repository import Repository
+from service.views import JobView, Views
+
+log = structlog.get_logger(__name__)
+_WORKERS = 8
+_RETRY_SECONDS = 0.5
+_DUTY_SECONDS, _DUTY_RETRY_SECONDS = 5.0, 60.0
+_OFFERS, _DUTIES = 0, -1  # keys beside the jobs' numbers, which start at 1
+_ROSTER_EVENTS = (MemberJoined, MemberLeft, MemberOperatorRefreshed)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    key: str
+    run: Callable[[], object]
+
+
+class Engine:
+    """Runs in a thread of its own; `wake` and `catch_up` may be called from any."""
+
+    def __init__(
+        self,
+        reader: ChainReader,
+        indexer: Indexer,
+        views: Views,
+        mailbox: Mailbox,
+        repository: Repository,
+        sender: TransactionSender,
+        *,
+        poll_interval: float,
+        relay_delay: float,
+    ) -> None:
+        self._reader = reader
+        self._indexer = indexer
+        self._views = views
+        self._mailbox = mailbox
+        self._repository = repository
+        self._sender = sender
+        self._relay = Relay(reader, sender, mailbox)
+        self._keeper = Keeper(sender)
+        self._poll_interval = poll_interval
+        self._relay_delay = relay_delay
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._ticked = threading.Condition()
+        self._ticks = 0
+        self._busy: set[int] = set()
+        self._last: dict[int, tuple[str, int, float]] = {}
+        self._duties_at = 0.0
+        self._deferred: dict[str, float] = {}
+        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="engine")
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.head: Block | None = None
+        self.indexed = -1
+        self.error: str | None = None  # of the latest look at the chain
+        self.changes = 0  # grows with every change that followers may want to see
+
+    def start(self, rewinds: int) -> None:
+        self._relay.rewinds = self._keeper.rewinds = rewinds
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finishes what is being sent."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(timeout=10)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def catch_up(self, timeout: float = 2.0) -> None:
+        """Returns after a look at the chain that began after this call, or after `timeout`."""
+        with self._ticked:
+            target = self._ticks + 2
+            self._wake.set()
+            self._ticked.wait_for(lambda: self._ticks >= target or self._stopping.is_set(), timeout)
+
+    def _run(self) -> None:
+        self._recover()
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                self._tick()
+                self.error = None
+            except CommonwealError as error:
+                self._note(error)
+            except Exception:
+                log.exception("the loop failed")
+                self._stopping.wait(1.0)
+            with self._ticked:
+                self._ticks += 1
+                self._ticked.notify_all()
+            self._wake.wait(self._poll_interval)
+
+    def _recover(self) -> None:
+        """What was on its way when the last process ended."""
+        while not self._stopping.is_set():
+            try:
+                intents = self._sender.recover(timeout=5)
+                self._mailbox.reopen_sent()
+            except CommonwealError as error:
+                self._note(error)
+                continue
+            if intents:
+                log.info("transactions sent again", intents=intents)
+            return
+
+    def _note(self, error: CommonwealError) -> None:
+        if self.error != error.code:
+            log.warning("the chain cannot be followed", code=error.code, reason=error.message)
+        self.error = error.code
+        self._stopping.wait(_RETRY_SECONDS)
+
+    def _tick(self) -> None:
+        self._follow()
+        if self._views.head is not None:
+            self._hand_out()
+
+    # Following
+
+    def _follow(self) -> None:
+        touched: set[int] = set()
+        rosters: set[int] = set()
+        anew = self._views.head is None
+        while not self._stopping.is_set() and (step := self._indexer.step()) is not None:
+            anew = self._note_step(step) or anew
+            touched |= {e.job for e in step.events if hasattr(e, "job")}
+            rosters |= {e.job for e in step.events if isinstance(e, _ROSTER_EVENTS)}
+        head = self.head or self._reader.fetch_head()
+        self.head = head
+        if anew:
+            self._views.reset(head)
+        elif touched or self._views.head != head:
+            self._views.refresh(touched, rosters, head)
+
+    def _note_step(self, step: Step) -> bool:
+        self.head, self.indexed = step.head, step.indexed.number
+        self.changes += 1
+        if step.rewound:
+            self._relay.rewinds += 1
+            self._keeper.rewinds += 1
+        return step.rewound
+
+    # Handing out
+
+    def _hand_out(self) -> None:
+        letters = self._mailbox.fetch_waiting()
+        views = {view.job.job: view for view in self._views.all()}
+        for job, waiting in letters.items():
+            if job not in views and job not in self._busy:
+                self._relay.refuse(waiting, "job-over")
+        for job, view in views.items():
+            if job not in self._busy:
+                self._submit(job, self._decide(view, letters.get(job, [])))
+        if _OFFERS not in self._busy:
+            self._submit(_OFFERS, self._find_offers())
+        if _DUTIES not in self._busy and time.monotonic() >= self._duties_at:
+            self._duties_at = time.monotonic() + _DUTY_SECONDS
+            self._submit(_DUTIES, Task("duties", self._perform_duties))
+
+    def _decide(self, view: JobView, letters: list[Letter]) -> Task | None:
+        """What waits in the mailbox goes first: it may make the transition needless."""
+        found = sort_letters(view, letters)
+        self._relay.settle(found, view.at.number)
+        now, head = self._views.now(), self.head
+        assert head is not None
+        ms = time.time_ns() // 1_000_000
+        batch = next_batch(view, found.open, now=now, now_ms=ms, delay=self._relay_delay)
+        if batch is not None and self._is_fresh(batch.job, batch.intent):
+            return Task(batch.intent, lambda: self._relay.send(batch))
+        duty = due_step(view, now=now, head=head.number)
+        if duty is not None:
+            return Task(duty.intent, lambda: self._keeper.perform(duty))
+        seals = due_seals(view)
+        if seals and not self._repository.has_event("RosterSealed", view.job.job):
+            return Task(seals[0].intent, lambda: self._perform(seals))
+        return None
+
+    def _find_offers(self) -> Task | None:
+        offers = self._mailbox.fetch_waiting_offers()
+        if not offers:
+            return None
+        offer = offers[0]
+        return Task(f"offer:{offer.id}", lambda: self._relay.send_offer(offer))
+
+    def _perform_duties(self) -> None:
+        self._perform(list(due_duties(self._repository, now=self._views.now())))
+
+    def _perform(self, duties: list[Duty]) -> None:
+        for duty in duties:
+            if self._stopping.is_set() or time.monotonic() < self._deferred.get(duty.intent, 0):
+                continue
+            if not self._keeper.perform(duty):
+                self._deferred[duty.intent] = time.monotonic() + _DUTY_RETRY_SECONDS
+
+    def _is_fresh(self, job: int, key: str) -> bool:
+        """The same thing is not tried again before the chain has moved, or some time has passed."""
+        last = self._last.get(job)
+        if last is None or last[0] != key or self.head is None:
+            return True
+        return last[1] != self.head.number or time.monotonic() - last[2] >= _RETRY_SECONDS
+
+    def _submit(self, job: int, task: Task | None) -> None:
+        if task is None or not self._is_fresh(job, task.key):
+            return
+        head = self.head.number if self.head else -1
+        self._last[job] = (task.key, head, time.monotonic())
+        self._busy.add(job)
+        self._pool.submit(self._work, job, task)
+
+    def _work(self, job: int, task: Task) -> None:
+        try:
+            task.run()
+        except CommonwealError as error:
+            log.warning("task failed", task=task.key, code=error.code, reason=error.message)
+        except Exception:
+            log.exception("task failed", task=task.key)
+        finally:
+            self.changes += 1
+            self._busy.discard(job)
+            self._wake.set()

@@ -1,0 +1,105 @@
+"""Sends what waits in the mailbox, and finds out which message made a batch fail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+
+from commonweal.adapters.chain import ChainReader, ContractReverted
+from commonweal.adapters.transactions import Receipt, TransactionSender
+from commonweal.errors import CommonwealError
+from commonweal.protocol.batches import ContractCall
+from commonweal.protocol.events import JobCreated
+from service.batching import Batch, Sorted, blame
+from service.mailbox import MINED, REFUSED, SENT, Letter, Mailbox, PostedOffer
+from service.offers import offer_call, to_kebab_case
+
+log = structlog.get_logger(__name__)
+_MOST_ATTEMPTS = 6
+_LATER = frozenset({"DrawPending", "MemberEngaged"})
+
+
+class Relay:
+    def __init__(self, reader: ChainReader, sender: TransactionSender, mailbox: Mailbox) -> None:
+        self._reader = reader
+        self._sender = sender
+        self._mailbox = mailbox
+        self._attempts: Counter[str] = Counter()
+        self.rewinds = 0  # a rewound chain may need what it had before once more
+
+    def settle(self, letters: Sorted, block: int) -> None:
+        """Take note of what the chain has already, or will not take any more."""
+        if letters.mined:
+            self._mailbox.mark_mined([letter.id for letter in letters.mined], None, block)
+        if letters.closed:
+            self.refuse(letters.closed, "phase-closed")
+
+    def refuse(self, letters: Sequence[Letter], reason: str) -> None:
+        log.info("messages refused", count=len(letters), reason=reason)
+        self._mailbox.mark_refused([letter.id for letter in letters], reason)
+
+    def send(self, batch: Batch) -> None:
+        self._mailbox.mark_sent(batch.ids)
+        try:
+            receipt = self._send_calls(batch)
+        except ContractReverted as error:
+            self._take_apart(batch, error)
+        except CommonwealError:
+            self._mailbox.mark_accepted(batch.ids)
+            raise
+        else:
+            self._mailbox.mark_mined(batch.ids, receipt, receipt.block_number)
+            fields = {"job": batch.job, "kind": batch.kind, "messages": len(batch.letters)}
+            log.info("batch mined", **fields, gas=receipt.gas_used, block=receipt.block_number)
+
+    def send_offer(self, offer: PostedOffer) -> None:
+        self._mailbox.mark_offer(offer.id, SENT)
+        try:
+            call = offer_call(offer.body)
+            receipt = self._send(f"offer:{offer.id}", call)
+        except ContractReverted as error:
+            self._mailbox.mark_offer(offer.id, REFUSED, reason=to_reason(error))
+            return
+        except CommonwealError:
+            self._mailbox.mark_offer(offer.id, "accepted")
+            raise
+        job = self._find_job(receipt)
+        self._mailbox.mark_offer(offer.id, MINED, tx=receipt.tx_hash, job=job)
+        log.info("offer mined", offer=offer.id, job=job)
+
+    def _send_calls(self, batch: Batch) -> Receipt:
+        calls = batch.calls
+        gas = None if calls[0].contract == "JobBoard" else batch.gas
+        if len(calls) == 1:
+            return self._send(batch.intent, calls[0], gas)
+        parts = [self._reader.encode(c.contract, c.function, *c.args)[1] for c in calls]
+        return self._send(batch.intent, ContractCall("Rounds", "multicall", (parts,)), gas)
+
+    def _send(self, intent: str, call: ContractCall, gas: int | None = None) -> Receipt:
+        key = f"{intent}:{self.rewinds}"
+        return self._sender.send(key, call.contract, call.function, *call.args, gas=gas)
+
+    def _take_apart(self, batch: Batch, error: ContractReverted) -> None:
+        """Refuse the one that is to blame; the rest waits for the next batch."""
+        fields = {"job": batch.job, "kind": batch.kind, "error": error.name}
+        log.info("batch reverted", **fields)
+        guilty = None if error.name in _LATER else blame(batch, error)
+        for letter in batch.letters:
+            self._attempts[letter.id] += 1
+            hopeless = self._attempts[letter.id] >= _MOST_ATTEMPTS and error.name not in _LATER
+            if letter is guilty or hopeless:
+                del self._attempts[letter.id]
+                self._mailbox.mark_refused([letter.id], to_reason(error))
+            else:
+                self._mailbox.mark_accepted([letter.id])
+
+    def _find_job(self, receipt: Receipt) -> int | None:
+        block = receipt.block_number
+        created = (e for e in self._reader.fetch_events(block, block) if isinstance(e, JobCreated))
+        return next((e.job for e in created if e.ref.tx_hash == receipt.tx_hash), None)
+
+
+def to_reason(error: ContractReverted) -> str:
+    return to_kebab_case(error.name) if error.name else error.code

@@ -1,0 +1,118 @@
+"""Everything one running coordinator is made of, opened in order and closed in reverse."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from sqlalchemy import Engine as Database
+
+from commonweal.adapters.chain import ChainReader
+from commonweal.adapters.content.embedded import EmbeddedStore
+from commonweal.adapters.content.store import ContentStore
+from commonweal.adapters.deployment import load_deployment
+from commonweal.adapters.keystore import load_account, read_password
+from commonweal.adapters.transactions import Outbox, TransactionSender
+from commonweal.errors import CommonwealError
+from service.chainstore import ChainStore
+from service.checks import Verifier
+from service.database import migrate, open_engine
+from service.engine import Engine
+from service.indexer import Indexer
+from service.mailbox import Mailbox
+from service.repository import Repository
+from service.settings import Settings
+from service.views import Views
+
+_BALANCE_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Balance:
+    """The sender's gas money, asked for at most every few seconds."""
+
+    reader: ChainReader
+    address: str
+    _wei: int | None = None
+    _at: float = field(default=float("-inf"))
+
+    def fetch(self) -> int | None:
+        """None while the chain does not answer."""
+        if time.monotonic() - self._at >= _BALANCE_SECONDS:
+            self._at = time.monotonic()
+            try:
+                self._wei = self.reader.ask(self._ask)
+            except CommonwealError:
+                self._wei = None
+        return self._wei
+
+    def _ask(self) -> int:
+        return int(self.reader.web3.eth.get_balance(self.address))  # type: ignore[arg-type]
+
+
+@dataclass(slots=True)
+class Services:
+    settings: Settings
+    reader: ChainReader
+    database: Database
+    chain_store: ChainStore
+    repository: Repository
+    mailbox: Mailbox
+    views: Views
+    verifier: Verifier
+    engine: Engine
+    content: ContentStore
+    balance: Balance
+
+    def start(self) -> None:
+        self.engine.start(self.chain_store.fetch_rewinds())
+
+    def stop(self) -> None:
+        self.engine.stop()
+        self.database.dispose()
+
+
+def open_chain_store(settings: Settings, reader: ChainReader) -> tuple[Database, ChainStore]:
+    """Migrated and checked to be this network's. Raises DatabaseOfAnotherNetwork."""
+    database = open_engine(settings.database)
+    migrate(database)
+    deployment = reader.deployment
+    store = ChainStore(database, deployment.chain_id, deployment["Rounds"])
+    store.check_network()
+    return database, store
+
+
+def open_services(settings: Settings) -> Services:
+    """Raises what a wrong setting, key, database or chain deserves."""
+    deployment = load_deployment(settings.deployment)
+    account = load_account(settings.keystore, read_password(settings.password_file))
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    reader = ChainReader(settings.rpc_url, deployment)
+    _ = reader.chain_id
+    database, store = open_chain_store(settings, reader)
+    repository, mailbox = Repository(database), Mailbox(database)
+    views = Views(reader, repository)
+    sender = TransactionSender(reader, account, Outbox(database))
+    engine = Engine(
+        reader,
+        Indexer(reader, store, first_block=deployment.deployed_block),
+        views,
+        mailbox,
+        repository,
+        sender,
+        poll_interval=settings.poll_interval,
+        relay_delay=settings.relay_delay,
+    )
+    return Services(
+        settings=settings,
+        reader=reader,
+        database=database,
+        chain_store=store,
+        repository=repository,
+        mailbox=mailbox,
+        views=views,
+        verifier=Verifier(reader, views, repository),
+        engine=engine,
+        content=EmbeddedStore(settings.data_dir / "content", settings.content_bytes),
+        balance=Balance(reader, sender.address),
+    )
