@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import structlog
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 EXIT_STATUS: dict[type[CommonwealError], int] = {
     InvalidInput: EXIT_USAGE,
     NotFound: 3,
@@ -34,7 +32,7 @@ EXIT_STATUS: dict[type[CommonwealError], int] = {
 }
 EPILOG = (
     "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, "
-    "4 something did not answer, 5 conflict, 130 interrupted. Errors are error[code]: message."
+    "4 something did not answer, 5 conflict. Errors are error[code]: message."
 )
 
 app = typer.Typer(
@@ -275,13 +273,6 @@ def exit_with() -> Iterator[None]:
         sys.stderr.write(f"error[{error.code}]: {error.message}\n")
         statuses = (EXIT_STATUS[kind] for kind in EXIT_STATUS if isinstance(error, kind))
         sys.exit(next(statuses, EXIT_FAILED))
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(EXIT_INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
     except OSError as error:
         sys.stderr.write(f"error[io]: {error}\n")
         sys.exit(EXIT_FAILED)
@@ -289,4 +280,4 @@ def exit_with() -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     with exit_with():
-        app(list(arguments) if arguments is not None else None, standalone_mode=False)
+        app(list(arguments) if arguments is not None else None)

@@ -35,7 +35,6 @@ from node_agent.models import (
     ModelLibrary,
     VerifiedUpdate,
     compute_next_model,
-    next_manifest,
     verified_updates,
 )
 from node_agent.senders import MessageSender, Sending
@@ -176,8 +175,9 @@ class Duties:
         verified = verified_updates(record.digests, record.scores, job.trainers)
         deltas = self._fetch_deltas(spec, job, record, verified, left)
         model = compute_next_model(spec, parent, verified, deltas)
-        manifest = next_manifest(job.round.parent_model, action.job, action.round, verified)
-        digest = self.models.store_model(model, manifest)
+        digest = self.models.store_model(
+            model, job.round.parent_model, action.job, action.round, verified
+        )
         entry = self.signer.attest_model(action.job, action.round, action.seat, digest)
         log.info("model computed", job=action.job, round=action.round, model=manifest_cid(digest))
         self._resend(SendSigned(self.journal.record(entry).message, action.ends_at), view, left)

@@ -74,10 +74,23 @@ class ModelLibrary:
         except InvalidWeights as error:
             raise ModelUnusable(error.message, digest=digest.hex(), **error.details) from error
 
-    def store_model(self, weights: Weights, manifest: ModelManifest) -> Digest:
-        """`manifest.weights` is filled in here. Stored and pinned before it returns."""
-        cid = self._store.put(encode_weights(weights))
-        block = encode_manifest(manifest.model_copy(update={"weights": cid}))
+    def store_model(
+        self,
+        weights: Weights,
+        parent: Digest,
+        job: int,
+        round_: int,
+        verified: Sequence[VerifiedUpdate],
+    ) -> Digest:
+        """The model after a round, with its manifest. Stored and pinned before it returns."""
+        manifest = ModelManifest(
+            weights=self._store.put(encode_weights(weights)),
+            parent=manifest_cid(parent),
+            job=job,
+            round=round_,
+            contributors=compute_verified_root(verified),
+        )
+        block = encode_manifest(manifest)
         self._store.pin(self._store.put_block(block))
         digest = compute_digest(block)
         self._keep(digest, weights)
@@ -112,15 +125,8 @@ def compute_next_model(
     return aggregate(spec.aggregation, parent, scored)
 
 
-def next_manifest(
-    parent: Digest, job: int, round_: int, verified: Sequence[VerifiedUpdate]
-) -> ModelManifest:
-    """Of the model after a round, `weights` still empty."""
-    leaves = [compute_verdict_leaf(item.member, item.digest, item.score) for item in verified]
-    return ModelManifest(
-        weights="",
-        parent=manifest_cid(parent),
-        job=job,
-        round=round_,
-        contributors=compute_contributors(leaves),
+def compute_verified_root(verified: Sequence[VerifiedUpdate]) -> bytes:
+    """What the manifest names as contributors; `verified` with members ascending."""
+    return compute_contributors(
+        [compute_verdict_leaf(item.member, item.digest, item.score) for item in verified]
     )

@@ -196,7 +196,7 @@ def build_node(
         chain_log=chain_log,
         models=ModelLibrary(store, fetcher),
         data=LocalDataLibrary(config.data, fetcher),
-        updates=UpdateReader(fetcher),
+        updates=UpdateReader(store, fetcher),
         trainer=trainer or LocalTrainer(),
         allowlist_proofs={k.lower(): v for k, v in config.jobs.allowlist_proofs.items()},
     )

@@ -14,13 +14,24 @@ from dataclasses import dataclass
 import structlog
 
 from commonweal.adapters.content.fetching import ContentFetcher
-from commonweal.adapters.content.store import ContentCorrupt, ContentTooLarge
-from commonweal.errors import CommonwealError, InvalidInput
+from commonweal.adapters.content.store import (
+    MAX_BLOCK_BYTES,
+    ContentCorrupt,
+    ContentStore,
+    ContentTooLarge,
+)
+from commonweal.errors import CommonwealError
 from commonweal.learning.data import LocalData
 from commonweal.learning.encoding import InvalidUpdate, decode_update, update_size
 from commonweal.learning.scoring import Candidate, ScoringMemory, score_updates
 from commonweal.learning.weights import Weights
-from commonweal.protocol.manifests import Manifest, UpdateManifest, manifest_cid
+from commonweal.protocol.cids import parse_cid
+from commonweal.protocol.manifests import (
+    InvalidManifest,
+    Manifest,
+    UpdateManifest,
+    manifest_cid,
+)
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Address, Digest, Score
 from node_agent.trainer import derive_seed
@@ -64,8 +75,13 @@ class UpdateReader:
     """Fetches and checks updates, several at a time. Keeps the last round's for the attestation."""
 
     def __init__(
-        self, fetcher: ContentFetcher, clock: Callable[[], float] = time.monotonic
+        self,
+        store: ContentStore,
+        fetcher: ContentFetcher,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`store`: the fetcher's."""
+        self._store = store
         self._fetcher = fetcher
         self._clock = clock
         self._kept: dict[tuple[int, Digest], Candidate] = {}
@@ -98,7 +114,7 @@ class UpdateReader:
         fields = {"job": round_.job, "round": round_.round, "member": member}
         try:
             return Candidate(member, trainer, self._fetch_delta(spec, round_, member))
-        except (ContentCorrupt, InvalidInput) as error:
+        except (ContentCorrupt, InvalidUpdate, InvalidManifest) as error:
             log.info("update invalid", code=error.code, reason=error.message, **fields)
             return Candidate(member, trainer, None, "invalid")
         except CommonwealError as error:
@@ -108,12 +124,26 @@ class UpdateReader:
     def _fetch_delta(self, spec: JobSpec, round_: RevealedRound, member: int) -> Weights:
         manifest = self._fetcher.fetch_manifest(round_.digests[member])
         update = check_manifest(manifest, spec, round_, member)
+        return decode_update(self._fetch_payload(update.payload, spec), spec)
+
+    def _fetch_payload(self, cid: str, spec: JobSpec) -> bytes:
+        """Raises InvalidUpdate only for a size that verified blocks show, not one that is told."""
         limit = min(update_size(spec), spec.limits.max_update_bytes)
+        if parse_cid(cid).codec == "raw":
+            return self._fetcher.fetch(cid, max_bytes=MAX_BLOCK_BYTES)
         try:
-            payload = self._fetcher.fetch(update.payload, max_bytes=limit)
+            return self._fetcher.fetch(cid, max_bytes=limit)
+        except ContentTooLarge:
+            self._require_small(cid, limit)
+            raise
+
+    def _require_small(self, cid: str, limit: int) -> None:
+        try:
+            self._store.get(cid, max_bytes=limit)
         except ContentTooLarge as error:
             raise InvalidUpdate("too large", reason="too-large", limit=limit) from error
-        return decode_update(payload, spec)
+        except CommonwealError:
+            return
 
 
 def compute_ballot(

@@ -1,4 +1,4 @@
-"""Views, rounds and entries for the agent's tests: a small job seen by member 1, seated on seat 0."""
+"""Views, rounds and entries for the agent's tests: a small job, seen by member 1 on seat 0."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ME = Address("0x00000000000000000000000000000000000000A1")
 OTHERS = tuple(Address(f"0x{i:040x}") for i in range(0xB1, 0xB5))
 ROUNDS = Address("0x" + "0" * 38 + "c1")
 DOMAIN = Domain(31337, ROUNDS)
-DEPLOYMENT = Deployment(31337, 1, {name: ROUNDS for name in CONTRACTS})
+DEPLOYMENT = Deployment(31337, 1, dict.fromkeys(CONTRACTS, ROUNDS))
 NOW = 1_000
 SIGNER = Signer(b"\x11" * 32, DEPLOYMENT, ME)
 

@@ -1,0 +1,124 @@
+"""The command line: a node's folder, its errors, its exit statuses; no secret ever shown."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commonweal.adapters.content.embedded import EmbeddedStore
+from commonweal.adapters.keystore import load_account
+from node_agent.cli import main, parse_amount
+from node_agent.config import load_config
+from node_agent.server import ContentServer, PortTaken, read_endpoint, write_endpoint
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = 0
+    try:
+        main(arguments)
+    except SystemExit as left:
+        status = int(left.code or 0)
+    shown = capsys.readouterr()
+    return status, shown.out, shown.err
+
+
+def init(folder: Path, *more: str) -> list[str]:
+    return [
+        "init", "--data-dir", str(folder), "--rpc-url", "http://127.0.0.1:1",
+        "--deployment", "deployment.json", "--light", "--json", *more,
+    ]  # fmt: skip
+
+
+def test_init_makes_a_folder_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, password = tmp_path / "node", tmp_path / "owner.password"
+    password.write_text("owner-secret\n")
+    more = ["--owner", str(tmp_path / "owner.json"), "--owner-password-file", str(password)]
+    status, out, err = run(capsys, *init(folder, "--coordinator", "http://c", *more))
+    assert (status, err) == (0, "")
+    result: dict[str, Any] = json.loads(out)
+    config = load_config(folder / "node.yaml")
+    assert config.coordinator == ("http://c",)
+    assert config.provider == result["owner"]
+    secret = (folder / "operator.password").read_text().strip()
+    assert load_account(config.keys.operator, secret).address == result["operator"]
+    for name in ("operator.json", "operator.password"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    text = out + (folder / "node.yaml").read_text()
+    assert secret not in text
+    assert "owner-secret" not in text
+
+
+def test_init_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, *init(tmp_path))[0] == 0
+    before = (tmp_path / "operator.json").read_bytes()
+    status, out, err = run(capsys, *init(tmp_path))
+    assert (status, out) == (5, "")
+    assert err.startswith("error[config-exists]")
+    assert (tmp_path / "operator.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        (["run", "--config", "nowhere.yaml"], 2, "error[config-invalid]"),
+        (["fly"], 2, "No such command"),
+        (["unbond"], 2, "Missing argument"),
+    ],
+)
+def test_wrong_usage_has_its_exit_status(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, text: str
+) -> None:
+    found, out, err = run(capsys, *arguments)
+    assert (found, out) == (status, "")
+    assert text in err
+
+
+def test_money_commands_need_the_owner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, *init(tmp_path))
+    status, _, err = run(capsys, "unbond", "5", "--config", str(tmp_path / "node.yaml"))
+    # The addresses file is looked for first; either way nothing is sent.
+    assert (status, err.split("]")[0]) in [
+        (3, "error[deployment-not-found"),
+        (5, "error[owner-key-missing"),
+    ]
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "--help")
+    for name in ("init", "register", "run", "status", "earnings", "claim", "unbond", "withdraw"):
+        assert name in out
+
+
+def test_amounts_are_tokens_unless_they_say_wei() -> None:
+    assert [parse_amount(text) for text in ("1.5", "7 wei")] == [15 * 10**17, 7]
+
+
+def test_cheats_run_only_by_their_module(capsys: pytest.CaptureFixture[str]) -> None:
+    command = [sys.executable, "-m", "node_agent.cheats", "--behaviour", "kind", "--config", "x"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "sign-flip" in done.stderr
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(PortTaken) as caught:
+            ContentServer(EmbeddedStore(tmp_path), "127.0.0.1", other.getsockname()[1])
+    assert caught.value.details["port"] > 0
+
+
+def test_endpoint_file_is_written_whole(tmp_path: Path) -> None:
+    path = tmp_path / "node" / "endpoint"
+    assert read_endpoint(path) is None
+    write_endpoint(path, "http://127.0.0.1:1")
+    assert read_endpoint(path) == "http://127.0.0.1:1"
+    assert list(path.parent.iterdir()) == [path]
