@@ -141,7 +141,11 @@ def fund(rpc_url: str, address: Address, wei: Wei) -> None:
 def advance_time(rpc_url: str, seconds: int) -> None:
     """Moves a local node's clock on and mines a block there."""
     _request(rpc_url, "evm_increaseTime", [hex(seconds)])
-    _request(rpc_url, "evm_mine", [])
+    mine(rpc_url)
+
+
+def mine(rpc_url: str, blocks: int = 1) -> None:
+    _request(rpc_url, "hardhat_mine", [hex(blocks)])
 
 
 def _claim_port(port: int) -> int:

@@ -41,7 +41,8 @@ class HttpProvider(JSONBaseProvider):
         self._pool = urllib3.PoolManager(
             maxsize=8,
             timeout=timeout,
-            retries=urllib3.Retry(connect=2, other=0, read=0, redirect=0, status=0),
+            # Once more after a broken connection: every request here may be made twice.
+            retries=urllib3.Retry(2, read=1, other=0, redirect=0, status=0, allowed_methods=None),
             headers={"Content-Type": "application/json"},
         )
 

@@ -23,7 +23,7 @@ def compute_verdict_leaf(member: int, digest: bytes, score: int) -> bytes:
 
 
 def compute_allowlist_leaf(provider: Address) -> bytes:
-    """A consortium's job names the root over its providers' leaves. Hashed twice: no node can pass for it."""
+    """A closed job names the root over these. Hashed twice: no inner node can pass for a leaf."""
     return keccak(keccak(encode(["address"], [provider])))
 
 

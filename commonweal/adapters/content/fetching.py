@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 _RAW = "application/vnd.ipld.raw"
 _READ_BYTES = 64 * 2**10
+_REST_SECONDS = 30.0
 
 
 class ContentFetcher:
@@ -62,6 +63,7 @@ class ContentFetcher:
         self._block_seconds = block_seconds
         self._attempts = attempts
         self._threads = threads
+        self._resting: dict[str, float] = {}  # source: until when it is asked last
 
     def fetch(self, cid: str, *, max_bytes: int) -> bytes:
         """A whole file (or one dag-cbor block): from the store, else from any source that has it.
@@ -76,7 +78,7 @@ class ContentFetcher:
             return self._store.get(cid, max_bytes=max_bytes)
 
     def _complete(self, root: Cid, max_bytes: int) -> None:
-        attempt = _Fetch(self._store, self._download, tuple(dict.fromkeys(self._sources())))
+        attempt = _Fetch(self._store, self._download, self._order_sources())
         if root.codec != "dag-pb":
             attempt.store(root, min(max_bytes, MAX_BLOCK_BYTES))
             return
@@ -88,17 +90,26 @@ class ContentFetcher:
             leaves = list_leaves(root, read_nodes, max_bytes)
             list(pool.map(attempt.store_leaf, dict.fromkeys(leaves)))
 
+    def _order_sources(self) -> tuple[str, ...]:
+        now = time.monotonic()
+        sources = dict.fromkeys(source.rstrip("/") for source in self._sources())
+        return tuple(sorted(sources, key=lambda source: self._resting.get(source, now) > now))
+
     def _download(self, cid: Cid, source: str, limit: int) -> bytes:
         retrying = Retrying(
             stop=stop_after_attempt(self._attempts),
-            wait=wait_exponential_jitter(initial=0.1, max=2.0, jitter=0.1),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2.0, jitter=0.1),
             retry=retry_if_exception_type(ContentUnreachable),
             reraise=True,
         )
-        return retrying(self._download_once, cid, source, limit)
+        try:
+            return retrying(self._download_once, cid, source, limit)
+        except (ContentUnreachable, ContentCorrupt):
+            self._resting[source] = time.monotonic() + _REST_SECONDS
+            raise
 
     def _download_once(self, cid: Cid, source: str, limit: int) -> bytes:
-        url = f"{source.rstrip('/')}/ipfs/{cid}?format=raw"
+        url = f"{source}/ipfs/{cid}?format=raw"
         # No compression: a few bytes must not unpack to many.
         headers = {"Accept": _RAW, "Accept-Encoding": "identity"}
         try:
@@ -172,7 +183,7 @@ class ContentFetcher:
     def _send(self, method: str, url: str, body: bytes | None) -> httpx.Response:
         retrying = Retrying(
             stop=stop_after_attempt(self._attempts),
-            wait=wait_exponential_jitter(initial=0.1, max=2.0, jitter=0.1),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2.0, jitter=0.1),
             retry=retry_if_exception_type(httpx.TransportError),
             reraise=True,
         )

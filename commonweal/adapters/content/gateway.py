@@ -233,7 +233,7 @@ def _with_problems(endpoint: Callable[P, Response]) -> Callable[P, Response]:
 
 def _respond_problem(error: CommonwealError) -> Response:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    log.info("content request refused", code=error.code, status=status)
+    log.debug("content request refused", code=error.code, status=status)
     title = error.code.replace("-", " ").capitalize()
     problem = {"type": "about:blank", "title": title, "status": status, "detail": error.message}
     return JSONResponse(

@@ -32,7 +32,7 @@ from commonweal.adapters.content.store import (
 )
 from commonweal.adapters.content.unixfs import build_file, read_file
 from commonweal.errors import InvalidInput
-from commonweal.protocol.cids import Cid, Codec, compute_cid, is_block_of, parse_cid
+from commonweal.protocol.cids import Cid, Codec, InvalidCid, compute_cid, is_block_of, parse_cid
 
 _BASE = "api/v0"
 _NOT_PINNED = "not pinned"
@@ -111,7 +111,7 @@ class KuboStore:
         held = set(self._links(root))
         self._unpin(root)
         for other in pins - {root}:
-            held -= set(self._links(other))
+            held -= self._list_known_links(other)
         for link in held:
             self._unpin(link)
 
@@ -123,6 +123,12 @@ class KuboStore:
 
     def _links(self, cid: Cid) -> list[Cid]:
         return list_held(cid, self._read(cid, MAX_BLOCK_BYTES))
+
+    def _list_known_links(self, cid: Cid) -> set[Cid]:
+        try:
+            return set(self._links(cid))
+        except (ContentNotFound, ContentCorrupt):
+            return set()
 
     def _has_block(self, cid: Cid) -> bool:
         try:
@@ -143,8 +149,7 @@ class KuboStore:
 
     def _list_manifest_pins(self) -> set[Cid]:
         keys = _ask(None, self._api.pin.ls, type="direct")["Keys"]
-        pins = (parse_cid(key) for key in keys)
-        return {pin for pin in pins if pin.codec == "dag-cbor"}
+        return {pin for pin in map(_parse_if_ours, keys) if pin and pin.codec == "dag-cbor"}
 
 
 class _Http(ClientSync):  # type: ignore[misc]
@@ -163,7 +168,7 @@ def _ask(cid: Cid | None, call: Callable[..., Any], *args: object, **options: ob
         return call(*args, **options)
     except ErrorResponse as error:
         raise _translate(cid, str(error.args[0])) from error
-    except CommunicationError as error:
+    except (CommunicationError, requests.RequestException) as error:
         raise StoreUnavailable("Kubo does not answer", cause=str(error)) from error
 
 
@@ -174,6 +179,14 @@ def _translate(cid: Cid | None, message: str) -> ContentNotFound | StoreFull | S
     if any(words in lowered for words in _FULL):
         return StoreFull("Kubo has no room", cause=message)
     return StoreUnavailable("Kubo refused", cause=message)
+
+
+def _parse_if_ours(text: str) -> Cid | None:
+    """The daemon may hold others' pins too, of any kind."""
+    try:
+        return parse_cid(text)
+    except InvalidCid:
+        return None
 
 
 def _as_multiaddress(api_url: str) -> str:
