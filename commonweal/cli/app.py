@@ -5,10 +5,12 @@ Heavy imports wait until a command needs them.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
 import click
+import structlog
 import typer
 
 from commonweal.cli import jobs, models, network, verification
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
+    _quieten_logs()
     try:
         status = app(list(arguments) if arguments is not None else None, standalone_mode=False)
     except CommonwealError as error:
@@ -54,3 +57,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error[io]: {error}\n")
         return EXIT_FAILED
     return status if isinstance(status, int) else 0
+
+
+def _quieten_logs() -> None:
+    """Only warnings, and on stderr: stdout is for results."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

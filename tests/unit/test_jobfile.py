@@ -1,0 +1,124 @@
+"""Job files: what is read, and that every error names the line and the field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from commonweal.jobfile import (
+    MAX_BYTES,
+    InvalidJobFile,
+    compute_allowlist_root,
+    compute_parameters,
+    load_job_file,
+    parse_job_file,
+)
+from commonweal.protocol.types import ZERO_DIGEST, Digest
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"
+JOB = """\
+name: tiny
+model:
+  family: mlp
+  inputs: 64
+  hidden: [32, 16]
+  classes: 10
+data:
+  features: [8, 8]
+  classes: 10
+terms:
+  rounds: 10
+  price_per_round: 100
+  min_stake: 12.5
+  commit_window: 15m
+"""
+
+
+def errors_of(text: str) -> list[str]:
+    with pytest.raises(InvalidJobFile) as caught:
+        parse_job_file(text.encode())
+    return caught.value.message.splitlines()
+
+
+def test_shipped_example_is_valid() -> None:
+    job = load_job_file(EXAMPLE)
+    assert job.spec.model.classes == 10
+    assert job.escrow == 10 * 100 * 10**18
+
+
+def test_units_of_money_and_time() -> None:
+    terms = parse_job_file(JOB.encode()).terms
+    assert terms.price_per_round == 100 * 10**18
+    assert terms.min_stake == 12_500_000_000_000_000_000
+    assert terms.commit_window == 900
+    wei = parse_job_file(JOB.replace("12.5", "7 wei").encode()).terms
+    assert wei.min_stake == 7
+
+
+def test_parameters_carry_the_terms() -> None:
+    terms = parse_job_file(JOB.encode()).terms
+    spec, model = Digest(b"s" * 32), Digest(b"m" * 32)
+    parameters = compute_parameters(terms, spec=spec, model=model, now=1_000)
+    assert (parameters.spec_digest, parameters.initial_model) == (spec, model)
+    assert parameters.recruit_until == 1_000 + 86_400
+    assert parameters.allowlist_root == ZERO_DIGEST
+
+
+def test_allowlist_root_does_not_depend_on_the_order_written() -> None:
+    one, other = "0x" + "11" * 20, "0x" + "22" * 20
+    assert compute_allowlist_root((one, other)) == compute_allowlist_root((other, one))
+    assert compute_allowlist_root((one,)) != compute_allowlist_root((one, other))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("[32, 16]", "[32, -4]", "job.yaml:5: model.hidden.1: Input should be greater than 0"),
+        ("inputs: 64", "inputs: many", "job.yaml:4: model.inputs: Input should be a valid integer"),
+        ("family: mlp", "family: gpt", "job.yaml:2: model: Input tag 'gpt'"),
+        ("name: tiny\n", "", "job.yaml:1: name: Field required"),
+        ("  rounds: 10\n", "", "job.yaml:10: terms.rounds: Field required"),
+        ("name: tiny", "name: tiny\nbogus: 1", "job.yaml:2: bogus: Extra inputs"),
+        ("15m", "15x", "job.yaml:14: terms.commit_window: should be seconds"),
+        ("12.5", "lots", "job.yaml:13: terms.min_stake: should be a number of tokens"),
+        ("12.5", "0.5 wei", "job.yaml:13: terms.min_stake: should be a whole number of wei"),
+        ("12.5", "-1", "job.yaml:13: terms.min_stake: Input should be greater than 0"),
+        ("[8, 8]", "[8, 9]", "job.yaml:8: data.features: 72 values per sample"),
+        ("[8, 8]\n  classes: 10", "[64]\n  classes: 9", "job.yaml:9: data.classes: 9, but"),
+        ("rounds: 10", "rounds: 10\n  escrow: 999", "job.yaml:12: terms.escrow: 999"),
+        ("rounds: 10", "rounds: 10\n  committee_size: 4", "job.yaml:12: terms.committee_size"),
+        (
+            "rounds: 10",
+            "rounds: 10\n  coordinator: 12",
+            "job.yaml:12: terms.coordinator: should be",
+        ),
+        ("rounds: 10", "rounds: 10\n  rounds: 11", "job.yaml:12: terms.rounds: given twice"),
+        ("name: tiny", "name: &n tiny\nother: *n", "job.yaml:1: other: aliases are not accepted"),
+        ("[32, 16]", "[32, 16", "job.yaml:6: yaml: "),
+        ("rounds: 10", "rounds: .inf", "job.yaml:11: terms.rounds: Input should be a"),
+    ],
+)
+def test_errors_name_line_and_field(old: str, new: str, error: str) -> None:
+    assert old in JOB
+    assert errors_of(JOB.replace(old, new))[0].startswith(error)
+
+
+def test_all_errors_are_told_at_once() -> None:
+    lines = errors_of(JOB.replace("[32, 16]", "[9, 0]").replace("15m", "x"))
+    assert [line.split(":")[1] for line in lines] == ["5", "14"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "just words", "\x00", "a: !!python/object:os.system x"])
+def test_what_is_no_job_file_is_refused(text: str) -> None:
+    assert errors_of(text)
+
+
+def test_size_is_bounded() -> None:
+    with pytest.raises(InvalidJobFile, match="at most"):
+        parse_job_file(b"#" * (MAX_BYTES + 1))
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidJobFile, match="No such file"):
+        load_job_file(tmp_path / "job.yaml")
