@@ -180,13 +180,17 @@ class Mailbox:
             _upsert(connection, t.offers, row)
         return self.fetch_offer(offer_id)
 
-    def fetch_offer(self, offer_id: str) -> PostedOffer:
-        """Raises OfferUnknown."""
+    def find_offer(self, offer_id: str) -> PostedOffer | None:
         with self._engine.connect() as connection:
             row = connection.execute(_select(t.offers, offer_id)).first()
-        if row is None:
+        return None if row is None else _offer(row)
+
+    def fetch_offer(self, offer_id: str) -> PostedOffer:
+        """Raises OfferUnknown."""
+        found = self.find_offer(offer_id)
+        if found is None:
             raise OfferUnknown(f"there is no offer {offer_id}", id=offer_id)
-        return _offer(row)
+        return found
 
     def fetch_waiting_offers(self) -> list[PostedOffer]:
         query = select(t.offers).where(t.offers.c.state == ACCEPTED)

@@ -1,4 +1,4 @@
-"""The only place that knows HTTP's problems: domain errors as application/problem+json (RFC 9457)."""
+"""The only place that knows HTTP's problems: errors as application/problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ _STATUS: tuple[tuple[type[CommonwealError], int], ...] = (
 )
 _HTTP_CODES = {400: "bad-request", 404: "not-found", 405: "method-not-allowed"}
 _MEANINGS = {
-    400: "The message is wrong in itself: `signature-wrong`, `opening-wrong`, `ballot-length-wrong`, "
-    "`invalid-…`.",
+    400: "Wrong in itself: `signature-wrong`, `opening-wrong`, `ballot-length-wrong`, `invalid-…`.",
     404: "`job-unknown`, `round-unknown`, `member-unknown`, `seat-unknown`, `provider-unknown`, "
     "`message-unknown`, `offer-unknown`.",
     409: "Right in itself, not now: `phase-closed`, `round-wrong`, `job-over`, `already-on-chain`, "

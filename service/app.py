@@ -1,0 +1,52 @@
+"""Puts the resources together into one application. No process, socket or signal here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from commonweal.adapters.content.gateway import gateway_routes, upload_routes
+from service.api import errors, events, health, jobs, messages, providers, rounds
+from service.api.limits import BodyLimit, SecurityHeaders
+from service.services import Services
+
+MAX_BODY = 2 * 2**20
+_DESCRIPTION = """
+Relays signed messages to the chain, follows the chain, and moves jobs on. It decides nothing:
+whatever it answers can be checked against the contracts, and whoever distrusts it goes there.
+
+Money is a decimal string of wei, digests are 0x-hex, times are Unix seconds. Errors are
+`application/problem+json` with a stable `code` and the numbers behind it.
+"""
+
+
+def create_app(services: Services) -> FastAPI:
+    app = FastAPI(
+        title="Commonweal coordinator",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    for module in (health, jobs, rounds, events, providers, messages):
+        app.include_router(module.router)
+    app.include_router(gateway_routes(services.content))
+    app.include_router(upload_routes(services.content))
+    app.add_middleware(BodyLimit, limit=MAX_BODY, exempt="/v1/blocks/")
+    app.add_middleware(SecurityHeaders)
+    errors.install(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    services.start()
+    try:
+        yield
+    finally:
+        services.stop()

@@ -1,0 +1,83 @@
+"""The coordinator's process: socket, uvicorn, the endpoint file, and a clean end on a signal."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from commonweal.errors import Conflict
+from service.app import create_app
+from service.services import open_services
+from service.settings import Settings
+
+log = structlog.get_logger(__name__)
+_KEEP_ALIVE_SECONDS = 75  # idle agents keep their connections
+_GRACE_SECONDS = 3
+
+
+class PortInUse(Conflict):
+    code = "port-in-use"
+
+
+def serve(settings: Settings) -> None:
+    """Returns after SIGTERM or SIGINT. Raises PortInUse, and what `open_services` raises."""
+    listener = _bind(settings.host, settings.port)
+    with listener:
+        services = open_services(settings)
+        config = uvicorn.Config(
+            create_app(services),
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+        )
+        _Server(config, settings.data_dir / "endpoint").run(sockets=[listener])
+    log.info("coordinator stopped")
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, endpoint: Path) -> None:
+        super().__init__(config)
+        self._endpoint = endpoint
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.should_exit or not sockets:
+            return
+        url = _url_of(sockets[0])
+        _write_atomically(self._endpoint, url + "\n")
+        log.info("coordinator listening", url=url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._endpoint.unlink(missing_ok=True)
+        await super().shutdown(sockets=sockets)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        message = f"cannot listen on {host}:{port}: {error.strerror}"
+        raise PortInUse(message, host=host, port=port) from error
+    return listener
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(text)
+    os.replace(scratch, path)
