@@ -40,9 +40,11 @@ __all__ = ["Candidate", "InvalidMemory", "ScoringMemory", "score_updates"]
 # five of these is noise, and must never be paid for.
 _NOISE_DEVIATIONS = 5.0
 _NOISE_FLOOR_MAX = 0.5
-_SMOOTHING = 0.5
+_SMOOTHING = 0.5  # of clear agreement or disagreement
+_MEMORY_WHEN_NEUTRAL = 0.95  # of the standing, when an update is neither
+_OPPOSED = -3.0  # noise floors
 _IDLE_NORM = 0.05  # of the median norm
-_HARM = -4.0  # standard errors of the leave-one-out loss
+_HARM = -6.0  # standard errors of the leave-one-out loss
 _UNIT = 1000
 _LEVELS = ((0.7, 4), (0.35, 3), (0.0, 2))  # (share of the median contribution, level)
 
@@ -94,7 +96,7 @@ def score_updates(
     sketches = compute_sketches(memory.key, units)
     members = tuple(c.member for c in usable)
     copies = frozenset(find_copies(memory, members, sketches, base))
-    seen = _measure(spec, parent, members, copies, units, norms, local, seed)
+    seen = _measure(spec, parent, members, copies, memory, units, norms, local, seed)
     standing = _update_standing(memory.standing, seen)
     scores = _to_scores(seen, standing)
     ballot = {
@@ -118,6 +120,7 @@ def _measure(
     parent: Weights,
     members: tuple[int, ...],
     copies: frozenset[int],
+    memory: ScoringMemory,
     units: Vectors,
     norms: Values,
     local: LocalData,
@@ -131,7 +134,9 @@ def _measure(
     trust[[at for at, member in enumerate(members) if member in copies]] = 0.0
     pairs = (units @ units.T).astype(np.float64)
     np.fill_diagonal(pairs, 0.0)
-    structure = np.maximum(np.abs(cosines), np.abs(pairs * (trust > 0)).max(axis=1, initial=0.0))
+    known = np.array([memory.standing.get(member, 0.0) > floor for member in members])
+    links = np.abs(pairs * (known | (trust > 0)))
+    structure = np.maximum(np.abs(cosines), links.max(axis=1, initial=0.0))
     harm = _leave_one_out(spec, parent, units * norms[:, None].astype(np.float32), trust > 0, data)
     agreement = _agree(cosines, pairs, trust)
     return Measurement(members, copies, norms, agreement, structure, harm, floor)
@@ -203,11 +208,17 @@ def _moved(parent: Weights, step: Vectors) -> Weights:
 
 
 def _update_standing(before: Mapping[int, float], seen: Measurement) -> dict[int, float]:
-    """Smoothed agreement; a copy has none, so a member that copies starts anew."""
+    """Smoothed agreement; a copy has none, so a member that copies starts anew.
+
+    Where averaging has converged, honest updates cancel: their agreement is near zero although each
+    has a direction. That is no news about its sender, and fades an earned standing slowly only.
+    """
     standing = {}
-    for member, agreement in zip(seen.members, seen.agreement.tolist(), strict=True):
-        earlier = before.get(member, agreement)
-        smoothed = _SMOOTHING * earlier + (1 - _SMOOTHING) * agreement
+    for at, member in enumerate(seen.members):
+        agreement = float(seen.agreement[at])
+        neutral = abs(agreement) < -_OPPOSED * seen.floor and seen.structure[at] > seen.floor
+        kept = _MEMORY_WHEN_NEUTRAL if neutral else _SMOOTHING
+        smoothed = kept * before.get(member, agreement) + (1 - kept) * agreement
         standing[member] = 0.0 if member in seen.copies else smoothed
     return standing
 
@@ -229,6 +240,7 @@ def _is_useful(seen: Measurement, at: int, standing: Mapping[int, float], share:
         and share >= _IDLE_NORM
         and standing[seen.members[at]] > seen.floor
         and float(seen.structure[at]) > seen.floor
+        and float(seen.agreement[at]) > _OPPOSED * seen.floor
         and (float(seen.harm[at]) > _HARM or float(seen.agreement[at]) > seen.floor)
     )
 
