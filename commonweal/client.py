@@ -206,9 +206,10 @@ class Client:
                 if line:
                     name, _, value = line.partition(":")
                     fields[name] = value.removeprefix(" ")
-                elif "data" in fields:
+                    continue
+                if "data" in fields:
                     yield {**fields, "data": json.loads(fields["data"])}
-                    fields = {}
+                fields = {}
 
     def _get_object(self, path: str) -> dict[str, Any]:
         answer: dict[str, Any] = self._call("GET", path)

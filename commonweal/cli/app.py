@@ -9,12 +9,11 @@ import logging
 import sys
 from collections.abc import Sequence
 
-import click
 import structlog
 import typer
 
 from commonweal.cli import jobs, models, network, verification
-from commonweal.cli.output import EXIT_FAILED, EXIT_HELP, EXIT_INTERRUPTED, print_error
+from commonweal.cli.output import EXIT_FAILED, EXIT_HELP, print_error
 from commonweal.errors import CommonwealError
 
 app = typer.Typer(
@@ -43,25 +42,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     _quieten_logs()
     try:
-        status = app(list(arguments) if arguments is not None else None, standalone_mode=False)
+        app(list(arguments) if arguments is not None else None, prog_name="weal")
     except CommonwealError as error:
         return print_error(error)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return EXIT_INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
     except OSError as error:
         sys.stderr.write(f"error[io]: {error}\n")
         return EXIT_FAILED
-    return status if isinstance(status, int) else 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else EXIT_FAILED
+    return 0
 
 
 def _quieten_logs() -> None:
-    """Only warnings, and on stderr: stdout is for results."""
+    """Only errors, and on stderr: stdout is for results."""
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -13,7 +13,6 @@ from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound,
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 EXIT_STATUS: dict[type[CommonwealError], int] = {
     InvalidInput: EXIT_USAGE,
     NotFound: 3,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,7 +17,7 @@ Evaluate = Callable[[Digest], float]
 @dataclass(slots=True)
 class RoundProgress:
     round: int
-    started: float
+    started: int  # by the chain's clock, seconds
     phase: Phase = Phase.COMMIT
     committed: set[int] = field(default_factory=set)
     revealed: set[int] = field(default_factory=set)
@@ -26,7 +25,7 @@ class RoundProgress:
     accuracy: float | None = None
     model: Digest | None = None
     failed: bool = False
-    seconds: float = 0.0
+    seconds: int = 0  # by the chain's clock
 
     def count(self, verdict: Verdict) -> int:
         return list(self.verdicts.values()).count(verdict)
@@ -66,7 +65,7 @@ class Follower:
             case ev.MemberJoined():
                 self.members[event.member] = event.provider
             case ev.RoundOpened():
-                self.rounds[event.round] = RoundProgress(event.round, time.monotonic())
+                self.rounds[event.round] = RoundProgress(event.round, event.ref.timestamp)
             case _ if (round_ := self.rounds.get(getattr(event, "round", 0))) is not None:
                 self._apply_to_round(round_, event)
             case _:
@@ -87,14 +86,11 @@ class Follower:
                 verdicts = [Verdict.of(score) for score in scores]
                 round_.verdicts = dict(zip(members, verdicts, strict=True))
             case ev.RoundFinalised():
-                self._finish(round_)
+                round_.seconds = event.ref.timestamp - round_.started
                 round_.model = event.model_digest
                 round_.accuracy = self.evaluate(event.model_digest)
             case ev.RoundFailed():
-                self._finish(round_)
+                round_.seconds = event.ref.timestamp - round_.started
                 round_.failed = True
             case _:
                 pass
-
-    def _finish(self, round_: RoundProgress) -> None:
-        round_.seconds = time.monotonic() - round_.started

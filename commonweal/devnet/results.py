@@ -20,7 +20,7 @@ class RoundResult:
     accuracy: float | None
     gas: int
     gas_per_verified_update: int | None
-    seconds: float
+    seconds: int
     verified: int
     rejected: int
 
@@ -64,7 +64,7 @@ def _compute_round(round_: RoundProgress, gas: int) -> RoundResult:
         accuracy=round_.accuracy,
         gas=gas,
         gas_per_verified_update=gas // verified if verified else None,
-        seconds=round(round_.seconds, 2),
+        seconds=round_.seconds,
         verified=verified,
         rejected=round_.count(Verdict.REJECTED) + round_.count(Verdict.INVALID),
     )

@@ -85,7 +85,7 @@ class Screen:
             self._list(follower, round_, Verdict.VERIFIED),
             self._list(follower, round_, *set(Verdict) - {Verdict.VERIFIED}),
             "" if round_.accuracy is None else f"{round_.accuracy:.3f}",
-            f"{round_.seconds:.1f} s" if round_.is_over else "",
+            f"{round_.seconds} s" if round_.is_over else "",
         ]
 
     def _list(self, follower: Follower, round_: RoundProgress, *verdicts: Verdict) -> str:
@@ -107,7 +107,7 @@ class Screen:
                 "–"
                 if each.gas_per_verified_update is None
                 else f"{each.gas_per_verified_update:,}",
-                f"{each.seconds:.1f} s",
+                f"{each.seconds} s",
             ]
             for each in rounds
         ]
