@@ -108,11 +108,19 @@ def run_node(
         httpx.Client(trust_env=False, timeout=_RELAY_SECONDS) as client,
     ):
         node = build_node(chain, account, store, client, direct=direct, trainer=trainer)
+        threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
         node.announce(config.content.public_url or endpoint)
         log.info("node runs", provider=node.provider, operator=account.address, direct=direct)
         node.recover()
         node.agent.run(stop)
         node.journal.close()
+
+
+def warm_up() -> None:
+    """Load what training needs while the node still joins: seconds that no phase should lose."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @dataclass(frozen=True, slots=True)

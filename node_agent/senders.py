@@ -36,6 +36,16 @@ log = structlog.get_logger(__name__)
 _MIN_GAS_WEI = 10**15
 _REPOST_SECONDS = 2.0
 _MINING_SECONDS = 20.0
+# Whoever's message happens to complete a phase also pays for closing it, drawing or tallying. Who
+# that is can change between an estimate and the block, so these are limits, not estimates.
+_GAS_LIMITS = {
+    "commitUpdates": 600_000,
+    "revealUpdates": 1_500_000,
+    "commitBallots": 600_000,
+    "revealBallots": 4_000_000,
+    "attest": 600_000,
+    "advance": 1_500_000,
+}
 _DONE_ALREADY = frozenset(
     {
         "AlreadyCommitted",
@@ -119,7 +129,12 @@ class DirectSender:
         """Raises ContractReverted; what somebody else has done already is no error."""
         try:
             self._sender.send(
-                intent, call.contract, call.function, *call.args, timeout=_MINING_SECONDS
+                intent,
+                call.contract,
+                call.function,
+                *call.args,
+                gas=_GAS_LIMITS.get(call.function),
+                timeout=_MINING_SECONDS,
             )
         except ContractReverted as error:
             if error.name not in _DONE_ALREADY:

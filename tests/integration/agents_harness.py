@@ -41,13 +41,14 @@ from commonweal.protocol.types import (
     JobParameters,
     JobState,
     Role,
+    Round,
     Wei,
 )
 from node_agent.server import ContentServer
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ETHER = Wei(10 * 10**18)
-STAKE = Wei(1000)
+STAKE = Wei(1000 * 10**18)
 BOTH = Role.TRAINER | Role.VALIDATOR
 
 SPEC = JobSpec(
@@ -65,7 +66,6 @@ class AgentProcess:
     provider: Address
     operator: Address
     process: subprocess.Popen[bytes] | None = None
-    arguments: tuple[str, ...] = ()
 
     @property
     def log(self) -> str:
@@ -82,6 +82,10 @@ class AgentProcess:
                 start_new_session=True,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
             )
+
+    def send_signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -149,7 +153,7 @@ class AgentNetwork:
             min_trainers=trainers - 1,
             max_trainers=trainers,
             committee_size=committee,
-            min_stake=Wei(100),
+            min_stake=Wei(100 * 10**18),
             commit_window=120,
             reveal_window=120,
             ballot_commit_window=120,
@@ -193,6 +197,13 @@ class AgentNetwork:
 
         self.wait(is_over, seconds, f"job {job}")
         assert self.reader.fetch_job(job, self.head).state is JobState.COMPLETED
+
+    def members(self, job: int) -> list[Address]:
+        """Providers by member index."""
+        return [member.provider for member in self.reader.fetch_members(job, self.head)]
+
+    def round(self, job: int) -> Round:
+        return self.reader.fetch_round(job, self.head)
 
     def models(self, job: int) -> list[Digest]:
         return [event.model_digest for event in self.events(job, RoundFinalised)]

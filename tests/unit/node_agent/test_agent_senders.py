@@ -214,7 +214,7 @@ class Transactions:
     reverts: list[str] = field(default_factory=list)
     intents: list[str] = field(default_factory=list)
 
-    def send(self, intent: str, *_: object, timeout: float) -> None:
+    def send(self, intent: str, *_: object, gas: int | None, timeout: float) -> None:
         self.intents.append(intent)
         if self.reverts:
             raise ContractReverted(self.reverts.pop(0))
