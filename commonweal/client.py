@@ -43,6 +43,7 @@ from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import ZERO_DIGEST, Address, Digest, JobParameters, Wei
 
 OFFER_LIFETIME = 3600  # seconds
+RECONNECT_SECONDS = 1.0
 
 
 class CoordinatorError(CommonwealError):
@@ -174,8 +175,8 @@ class Client:
                     last_event = event.get("id", last_event)
                     yield event
             except httpx.TransportError:
-                time.sleep(1.0)
                 self.job(job)  # raises CoordinatorUnreachable when it is gone for good
+            time.sleep(RECONNECT_SECONDS)
 
     def _push_content(self, spec: JobSpec, store: EmbeddedStore) -> tuple[Digest, Digest]:
         spec_digest, model_digest = store_job_content(spec, store)

@@ -1,0 +1,234 @@
+"""The requester's client against a small HTTP server; signatures are recovered, not compared."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+
+from commonweal.adapters.chain import Block
+from commonweal.adapters.content.embedded import EmbeddedStore
+from commonweal.adapters.deployment import CONTRACTS, Deployment
+from commonweal.client import (
+    Client,
+    CoordinatorError,
+    CoordinatorUnreachable,
+    OfferRefused,
+    OfferTimeout,
+    sign_offer,
+    store_job_content,
+)
+from commonweal.jobfile import compute_parameters, load_job_file
+from commonweal.protocol.manifests import decode_manifest, manifest_cid
+from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer, recover_compact
+from commonweal.protocol.types import Address, Digest
+
+EXAMPLE = load_job_file(Path(__file__).resolve().parents[2] / "examples" / "digits.yaml")
+ACCOUNT = Account.from_key("0x" + "11" * 32)
+NOW = 1_700_000_000
+
+
+class FakeReader:
+    """The chain as `sign_offer` sees it."""
+
+    deployment = Deployment(
+        31337, 0, {name: Address("0x" + f"{i + 1:02x}" * 20) for i, name in enumerate(CONTRACTS)}
+    )
+
+    def fetch_head(self) -> Block:
+        return Block(9, bytes(32), bytes(32), NOW)
+
+    def call(self, contract: str, function: str, *args: object, at: int) -> Any:
+        assert (contract, at) == ("CommonwealToken", 9)
+        return {"nonces": 3, "name": "Commonweal"}[function]
+
+
+class Coordinator(ThreadingHTTPServer):
+    """Answers from `answers`, one after the other per (method, path); the last one stays."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: dict[tuple[str, str], list[tuple[int, object]]] = {}
+        self.requests: list[tuple[str, str, bytes, dict[str, str]]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def expect(self, method: str, path: str, *answers: tuple[int, object]) -> None:
+        self.answers[method, path] = list(answers)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Coordinator
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.requests.append((self.command, self.path, body, dict(self.headers)))
+        missing: list[tuple[int, object]] = [(404, {"code": "not-found", "detail": self.path})]
+        answers = self.server.answers.get((self.command, self.path), missing)
+        status, value = answers.pop(0) if len(answers) > 1 else answers[0]
+        data = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = answer  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def coordinator() -> Iterator[Coordinator]:
+    with Coordinator() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def client(coordinator: Coordinator) -> Iterator[Client]:
+    with Client(coordinator.url) as client:
+        yield client
+
+
+def make_offer():  # type: ignore[no-untyped-def]
+    spec, model = Digest(b"s" * 32), Digest(b"m" * 32)
+    parameters = compute_parameters(EXAMPLE.terms, spec=spec, model=model, now=NOW)
+    return sign_offer(FakeReader(), ACCOUNT, parameters, EXAMPLE.escrow, now=NOW)  # type: ignore[arg-type]
+
+
+def test_offer_is_signed_by_the_requester_for_the_real_board() -> None:
+    offer = make_offer()
+    digest = hash_job_offer(
+        FakeReader.deployment.board_domain,
+        ACCOUNT.address,
+        compute_parameters_hash(offer.parameters),
+        EXAMPLE.escrow,
+        offer.nonce,
+        offer.deadline,
+    )
+    assert recover_compact(digest, offer.signature) == ACCOUNT.address
+    assert offer.deadline == NOW + 3600
+
+
+def test_permit_allows_the_board_exactly_the_escrow() -> None:
+    permit = make_offer().permit
+    document = {
+        "types": {
+            "EIP712Domain": [
+                {"name": "name", "type": "string"},
+                {"name": "version", "type": "string"},
+                {"name": "chainId", "type": "uint256"},
+                {"name": "verifyingContract", "type": "address"},
+            ],
+            "Permit": [
+                {"name": "owner", "type": "address"},
+                {"name": "spender", "type": "address"},
+                {"name": "value", "type": "uint256"},
+                {"name": "nonce", "type": "uint256"},
+                {"name": "deadline", "type": "uint256"},
+            ],
+        },
+        "primaryType": "Permit",
+        "domain": {
+            "name": "Commonweal",
+            "version": "1",
+            "chainId": 31337,
+            "verifyingContract": FakeReader.deployment["CommonwealToken"],
+        },
+        "message": {
+            "owner": ACCOUNT.address,
+            "spender": FakeReader.deployment["JobBoard"],
+            "value": EXAMPLE.escrow,
+            "nonce": 3,
+            "deadline": NOW + 3600,
+        },
+    }
+    vrs = (permit["v"], int(permit["r"], 16), int(permit["s"], 16))
+    signable = encode_typed_data(full_message=document)
+    assert Account.recover_message(signable, vrs=vrs) == ACCOUNT.address
+
+
+def test_two_offers_have_different_nonces() -> None:
+    assert make_offer().nonce != make_offer().nonce
+
+
+def test_offer_as_json_is_what_the_coordinator_reads() -> None:
+    from service.offers import OfferForm
+
+    offer = make_offer()
+    form = OfferForm.model_validate(json.loads(json.dumps(offer.to_json())))
+    assert form.parameters.to_parameters() == offer.parameters
+
+
+def test_content_of_a_job_is_stored_whole(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path)
+    spec, model = store_job_content(EXAMPLE.spec, store)
+    assert decode_manifest(store.get_block(manifest_cid(spec))) == EXAMPLE.spec
+    assert store.has(manifest_cid(model))
+
+
+def test_waits_until_the_offer_is_mined(client: Client, coordinator: Coordinator) -> None:
+    states = [{"state": "accepted", "job": None}, {"state": "mined", "job": 12}]
+    coordinator.expect("GET", "/v1/offers/abc", *((200, state) for state in states))
+    assert client._wait_for_job("abc", 5.0) == 12
+
+
+def test_refused_offer_gives_the_reason(client: Client, coordinator: Coordinator) -> None:
+    refused = {"state": "refused", "job": None, "reason": "escrow-too-low"}
+    coordinator.expect("GET", "/v1/offers/abc", (200, refused))
+    with pytest.raises(OfferRefused, match="escrow-too-low"):
+        client._wait_for_job("abc", 5.0)
+
+
+def test_offer_that_goes_nowhere_times_out(client: Client, coordinator: Coordinator) -> None:
+    coordinator.expect("GET", "/v1/offers/abc", (200, {"state": "sent", "job": None}))
+    with pytest.raises(OfferTimeout):
+        client._wait_for_job("abc", 0.05)
+
+
+def test_problem_keeps_its_code(client: Client) -> None:
+    with pytest.raises(CoordinatorError) as caught:
+        client.job(5)
+    assert caught.value.code == "not-found"
+    assert caught.value.message == "/v1/jobs/5"
+
+
+def test_answer_that_is_no_problem_document(client: Client, coordinator: Coordinator) -> None:
+    coordinator.expect("GET", "/v1/jobs", (502, b"<html>bad gateway</html>"))
+    with pytest.raises(CoordinatorError) as caught:
+        client.jobs()
+    assert caught.value.code == "http-502"
+
+
+def test_watch_skips_pings_and_resumes_after_a_break(
+    client: Client, coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commonweal.client.RECONNECT_SECONDS", 0.0)
+    first = b': ping\n\nid: 1\nevent: RoundOpened\ndata: {"round": 1}\n\n'
+    second = b'id: 2\nevent: JobStateChanged\ndata: {"state": "completed"}\n\n'
+    coordinator.expect("GET", "/v1/jobs/1/events", (200, first), (200, second))
+    events = client.watch(1)
+    assert next(events) == {"id": "1", "event": "RoundOpened", "data": {"round": 1}}
+    assert next(events)["data"] == {"state": "completed"}
+    resumed = coordinator.requests[-1][3]
+    assert resumed["Last-Event-ID"] == "1"
+
+
+def test_nobody_there() -> None:
+    with Client("http://127.0.0.1:9") as client, pytest.raises(CoordinatorUnreachable):
+        client.network()
