@@ -134,7 +134,7 @@ def _measure(
     trust[[at for at, member in enumerate(members) if member in copies]] = 0.0
     pairs = (units @ units.T).astype(np.float64)
     np.fill_diagonal(pairs, 0.0)
-    known = np.array([memory.standing.get(member, 0.0) > floor for member in members])
+    known = np.array([memory.standing.get(member, 0.0) > floor for member in members], bool)
     links = np.abs(pairs * (known | (trust > 0)))
     structure = np.maximum(np.abs(cosines), links.max(axis=1, initial=0.0))
     harm = _leave_one_out(spec, parent, units * norms[:, None].astype(np.float32), trust > 0, data)

@@ -138,8 +138,10 @@ def _parse(data: bytes) -> dict[str, Any] | None:
     if len(data) < _LENGTH.size:
         return None
     (length,) = _LENGTH.unpack_from(data)
+    if length > len(data) - _LENGTH.size:
+        return None
     try:
-        parsed = json.loads(data[_LENGTH.size : _LENGTH.size + min(length, len(data))])
+        parsed = json.loads(data[_LENGTH.size : _LENGTH.size + length])
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None

@@ -1,0 +1,231 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from learning_samples import address
+
+from commonweal.learning.data import Dataset, LocalData
+from commonweal.learning.encoding import compute_delta
+from commonweal.learning.scoring import Candidate, InvalidMemory, ScoringMemory, score_updates
+from commonweal.learning.training import train
+from commonweal.learning.weights import Weights, initial_weights
+from commonweal.protocol.specs import (
+    DataSpec,
+    JobSpec,
+    MlpModel,
+    ScoringSpec,
+    TrainingSpec,
+)
+from commonweal.protocol.types import SCORE_INVALID, SCORE_MAX, SCORE_UNAVAILABLE
+from commonweal.protocol.verdicts import tally
+
+SPEC = JobSpec(
+    name="blobs",
+    model=MlpModel(inputs=16, hidden=(64,), classes=4),
+    training=TrainingSpec(epochs=2, learning_rate=0.05),
+    scoring=ScoringSpec(reference_epochs=2),
+    data=DataSpec(features=(16,), classes=4),
+)
+PARENT = initial_weights(SPEC.model, 0)
+CENTRES = np.random.default_rng(0).standard_normal((4, 16))
+MEMORY = ScoringMemory(key=7)
+HONEST = range(4)
+
+
+def make_data(seed: int, size: int = 120) -> Dataset:
+    generator = np.random.default_rng(seed)
+    y = generator.integers(0, 4, size)
+    return Dataset((CENTRES[y] + generator.standard_normal((size, 16))).astype(np.float32), y)
+
+
+def make_local(seed: int) -> LocalData:
+    return LocalData(make_data(seed), make_data(seed + 1000, 30))
+
+
+def train_delta(seed: int, parent: Weights = PARENT, data: Dataset | None = None) -> Weights:
+    data = make_data(seed) if data is None else data
+    return compute_delta(train(SPEC, parent, data, seed=seed).weights, parent)
+
+
+def scaled(delta: Weights, factor: float) -> Weights:
+    return {name: np.float32(factor) * tensor for name, tensor in delta.items()}
+
+
+def candidate(member: int, delta: Weights | None, fault=None) -> Candidate:
+    return Candidate(member, address(member + 1), delta, fault)
+
+
+def noise(seed: int) -> Weights:
+    generator = np.random.default_rng(seed)
+    return {n: generator.standard_normal(t.shape).astype(np.float32) for n, t in PARENT.items()}
+
+
+@pytest.fixture(scope="module")
+def honest() -> list[Candidate]:
+    return [candidate(member, train_delta(member)) for member in HONEST]
+
+
+@pytest.fixture(scope="module")
+def local() -> LocalData:
+    return make_local(50)
+
+
+def score_with(honest, local, delta, *, memory=MEMORY, parent=PARENT):
+    candidates = [*honest, candidate(9, delta)]
+    return score_updates(SPEC, parent, candidates, local, memory, seed=1)
+
+
+def test_honest_updates_all_score(honest, local):
+    scores, _ = score_updates(SPEC, PARENT, honest, local, MEMORY, seed=1)
+    assert all(1 <= scores[member] <= SCORE_MAX for member in HONEST)
+    assert max(scores.values()) <= 2 * min(scores.values())
+
+
+def test_scoring_again_gives_the_same_ballot(honest, local):
+    first, _ = score_updates(SPEC, PARENT, honest, local, MEMORY, seed=1)
+    again, _ = score_updates(SPEC, PARENT, honest, local, MEMORY, seed=1)
+    assert first == again
+
+
+def mislabelled() -> Dataset:
+    data = make_data(4)
+    return replace(data, y=(data.y + 1) % 4)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: scaled(train_delta(4), -1),
+        lambda: scaled(train_delta(4), -10),
+        lambda: scaled(train_delta(4), -0.1),
+        lambda: noise(1),
+        lambda: scaled(noise(1), 1e-3),
+        lambda: scaled(train_delta(4), 0),
+        lambda: scaled(train_delta(4), 1e-4),
+        lambda: train_delta(4, data=mislabelled()),
+    ],
+    ids=["flip", "flip-10", "flip-tenth", "noise", "quiet-noise", "zero", "idle", "label-flip"],
+)
+def test_an_attack_scores_zero_and_honest_updates_beside_it_do_not(honest, local, make):
+    scores, _ = score_with(honest, local, make())
+    assert scores[9] == 0
+    assert all(scores[member] > 0 for member in HONEST)
+
+
+def test_a_scaled_update_scores_no_more_than_without_the_scaling(honest, local):
+    plain, _ = score_with(honest, local, train_delta(4))
+    scores, _ = score_with(honest, local, scaled(train_delta(4), 100))
+    assert 0 < scores[9] <= max(plain.values())
+
+
+def test_three_attackers_of_four_score_zero(honest, local):
+    attack = scaled(train_delta(4), -3)
+    others = [noise(member) for member in (20, 21)]
+    flippers = [attack, *others, scaled(train_delta(5), -1)]
+    candidates = [honest[0], *(candidate(9 + i, delta) for i, delta in enumerate(flippers))]
+    scores, _ = score_updates(SPEC, PARENT, candidates, local, MEMORY, seed=1)
+    assert scores[0] > 0
+    assert {scores[9 + i] for i in range(4)} == {0}
+
+
+def test_of_two_equal_updates_one_is_paid(honest, local):
+    delta = train_delta(2)
+    nudged = {name: tensor + np.float32(1e-5) for name, tensor in delta.items()}
+    for copy in (delta, scaled(delta, 0.5), nudged):
+        scores, _ = score_with(honest, local, copy)
+        assert scores[2] > 0
+        assert scores[9] == 0
+
+
+def test_an_update_of_an_earlier_round_scores_zero_whoever_sends_it(honest, local):
+    _, memory = score_updates(SPEC, PARENT, honest, local, MEMORY, seed=1)
+    later = {name: tensor + honest[0].delta[name] for name, tensor in PARENT.items()}
+    fresh = [candidate(member, train_delta(member, later)) for member in (0, 1)]
+    stale = [honest[2], candidate(9, honest[3].delta)]
+    scores, _ = score_updates(SPEC, later, [*fresh, *stale], local, memory, seed=2)
+    assert scores[0] > 0
+    assert scores[1] > 0
+    assert scores[2] == scores[9] == 0
+
+
+def test_after_a_failed_round_its_sender_may_repeat_an_update_and_nobody_else(honest, local):
+    _, memory = score_updates(SPEC, PARENT, honest, local, MEMORY, seed=1)
+    candidates = [*honest[:3], candidate(9, honest[3].delta)]
+    scores, _ = score_updates(SPEC, PARENT, candidates, local, memory, seed=2)
+    assert all(scores[member] > 0 for member in range(3))
+    assert scores[9] == 0
+
+
+def test_faults_have_their_own_scores(local, honest):
+    nan = train_delta(4)
+    nan["output.bias"][0] = np.nan
+    faulty = [
+        candidate(10, None, "unavailable"),
+        candidate(11, None, "invalid"),
+        candidate(12, nan),
+        candidate(13, {"output.bias": nan["output.bias"]}),
+    ]
+    scores, _ = score_updates(SPEC, PARENT, [*honest, *faulty], local, MEMORY, seed=1)
+    assert scores[10] == SCORE_UNAVAILABLE
+    assert scores[11] == scores[12] == scores[13] == SCORE_INVALID
+    assert scores[0] > 0
+
+
+def test_nothing_to_score_is_an_empty_ballot(local):
+    assert score_updates(SPEC, PARENT, [], local, MEMORY, seed=1)[0] == {}
+    only = [candidate(3, None, "unavailable")]
+    assert score_updates(SPEC, PARENT, only, local, MEMORY, seed=1)[0] == {3: SCORE_UNAVAILABLE}
+
+
+def test_a_turncoat_loses_its_pay_at_once(local):
+    model, memory = PARENT, MEMORY
+    for round_ in range(2):
+        updates = [candidate(m, train_delta(m + 10 * round_, model)) for m in HONEST]
+        scores, memory = score_updates(SPEC, model, updates, local, memory, seed=round_)
+        assert all(scores.values())
+        model = {name: tensor + updates[0].delta[name] for name, tensor in model.items()}
+    updates = [candidate(m, train_delta(m + 20, model)) for m in HONEST]
+    updates[2] = candidate(2, scaled(updates[2].delta, -1))
+    updates[3] = candidate(3, noise(3))
+    scores, _ = score_updates(SPEC, model, updates, local, memory, seed=3)
+    assert scores[2] == scores[3] == 0
+    assert scores[0] > 0
+
+
+@pytest.mark.parametrize("lie", [0, 65_533, 65_534, 65_535])
+def test_one_lying_validator_changes_no_verdict(honest, lie):
+    attack = candidate(5, scaled(train_delta(4), -3))
+    candidates = [*honest, attack]
+    ballots = {}
+    for seat in range(5):
+        scores, _ = score_updates(
+            SPEC, PARENT, candidates, make_local(60 + seat), MEMORY, seed=seat
+        )
+        ballots[seat] = [scores[c.member] for c in candidates]
+    truth = tally([0, 1, 2, 3, 5], range(20, 25), ballots)
+    lied = tally([0, 1, 2, 3, 5], range(20, 25), {**ballots, 0: [lie] * 5})
+    assert [v.name for v in truth.verdicts] == ["VERIFIED"] * 4 + ["REJECTED"]
+    assert lied.verdicts == truth.verdicts
+    assert min(truth.shares) > 7000
+
+
+def test_memory_survives_being_written_and_read(honest, local):
+    _, memory = score_updates(SPEC, PARENT, honest, local, MEMORY, seed=1)
+    restored = ScoringMemory.from_bytes(memory.to_bytes())
+    assert restored == memory
+    candidates = [candidate(9, honest[0].delta)]
+    assert score_updates(SPEC, PARENT, candidates, local, restored, seed=2)[0] == {9: 0}
+
+
+@pytest.mark.parametrize("damage", [lambda d: b"", lambda d: d[:-30], lambda d: b"\x80\x04."])
+def test_damaged_memory_is_refused(honest, local, damage):
+    with pytest.raises(InvalidMemory):
+        ScoringMemory.from_bytes(damage(MEMORY.to_bytes()))
+
+
+def test_memory_forgets_after_some_rounds(honest, local):
+    memory = MEMORY
+    for round_ in range(12):
+        updates = [candidate(0, noise(round_))]
+        _, memory = score_updates(SPEC, PARENT, updates, local, memory, seed=round_)
+    assert len(memory.sketches) == len(memory.records) == 8
