@@ -217,6 +217,7 @@ abstract contract RoundProgress is RoundStore {
         if (board.endRound(job)) return _open(job, header);
         header.phase = Phase.None;
         header.seats = 0;
+        header.agreed = false;
     }
 
     function _noteAbsent(uint256 job, Header memory header) internal {
