@@ -34,7 +34,6 @@ from commonweal.protocol.types import Digest
 log = structlog.get_logger(__name__)
 
 _RAW = "application/vnd.ipld.raw"
-_READ_BYTES = 64 * 2**10
 _REST_SECONDS = 30.0
 
 
@@ -132,7 +131,8 @@ class ContentFetcher:
     def _read_bounded(self, response: httpx.Response, cid: Cid, source: str, limit: int) -> bytes:
         deadline = time.monotonic() + self._block_seconds
         block = bytearray()
-        for chunk in response.iter_raw(_READ_BYTES):
+        # As it arrives: a chunk size would wait for that much, and a drip would never be noticed.
+        for chunk in response.iter_raw():
             block += chunk
             if len(block) > limit:
                 raise ContentTooLarge(

@@ -136,7 +136,9 @@ def test_parts_larger_than_a_block_are_refused() -> None:
 def test_a_child_must_be_as_large_as_its_parent_says() -> None:
     node = file_node([(LEAF_CID, 4)])
     with pytest.raises(ContentCorrupt, match="4 bytes where 5 were declared"):
-        _list(file_node([(compute_cid(node, "dag-pb"), 5)]), {compute_cid(node, "dag-pb"): node}, 99)
+        _list(
+            file_node([(compute_cid(node, "dag-pb"), 5)]), {compute_cid(node, "dag-pb"): node}, 99
+        )
 
 
 def test_a_leaf_must_be_as_large_as_its_parent_says() -> None:

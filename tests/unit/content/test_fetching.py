@@ -1,0 +1,248 @@
+"""Fetching from sources that lie, stall or vanish. The transport is swapped, the rest is real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from content_samples import file_node, pattern
+
+from commonweal.adapters.content.embedded import EmbeddedStore
+from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.adapters.content.store import ContentNotFound, ContentTooLarge, StoreFull
+from commonweal.adapters.content.unixfs import CHUNK_BYTES
+from commonweal.errors import Unavailable
+from commonweal.protocol.cids import compute_cid
+from commonweal.protocol.manifests import (
+    InvalidManifest,
+    ModelManifest,
+    compute_digest,
+    digest_of_cid,
+    encode_manifest,
+)
+
+Source = Callable[[httpx.Request], httpx.Response]
+DATA = pattern(3 * CHUNK_BYTES + 5)
+
+
+class Network:
+    """Sources by host name; remembers every request."""
+
+    def __init__(self, **sources: Source) -> None:
+        self.sources = sources
+        self.requests: list[tuple[str, str, str]] = []
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append((request.method, request.url.host, request.url.path))
+        return self.sources[request.url.host](request)
+
+    def fetcher(self, store: EmbeddedStore, **options: float) -> ContentFetcher:
+        client = httpx.Client(transport=httpx.MockTransport(self.answer))
+        urls = [f"http://{name}" for name in self.sources]
+        return ContentFetcher(store, lambda: urls, client=client, **options)  # type: ignore[arg-type]
+
+    def count(self, host: str) -> int:
+        return sum(1 for _, name, _ in self.requests if name == host)
+
+
+def honest(store: EmbeddedStore) -> Source:
+    def answer(request: httpx.Request) -> httpx.Response:
+        cid = request.url.path.rsplit("/", 1)[1]
+        try:
+            return httpx.Response(200, stream=httpx.ByteStream(store.get_block(cid)))
+        except ContentNotFound:
+            return httpx.Response(404)
+
+    return answer
+
+
+def dead(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("refused")
+
+
+def lying(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, stream=httpx.ByteStream(b"lies"))
+
+
+class _Flood(httpx.SyncByteStream):
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self.sent < 2**30:
+            self.sent += 65_536
+            yield bytes(65_536)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> EmbeddedStore:
+    return EmbeddedStore(tmp_path / "theirs")
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> EmbeddedStore:
+    return EmbeddedStore(tmp_path / "ours")
+
+
+def test_bad_sources_are_skipped_and_asked_no_more(
+    theirs: EmbeddedStore, ours: EmbeddedStore
+) -> None:
+    cid = theirs.put(DATA)
+    network = Network(lying=lying, dead=dead, honest=honest(theirs))
+    assert network.fetcher(ours, attempts=2).fetch(cid, max_bytes=len(DATA)) == DATA
+    assert (network.count("lying"), network.count("dead")) == (1, 2)
+    assert network.count("honest") == 5
+
+
+def test_a_fetch_resumes_where_it_broke_off(theirs: EmbeddedStore, ours: EmbeddedStore) -> None:
+    cid = theirs.put(DATA)
+    served = honest(theirs)
+    broken = compute_cid(DATA[2 * CHUNK_BYTES : 3 * CHUNK_BYTES], "raw")
+
+    def failing(request: httpx.Request) -> httpx.Response:
+        missing = request.url.path.endswith(str(broken))
+        return httpx.Response(404) if missing else served(request)
+
+    first = Network(source=failing)
+    with pytest.raises(ContentNotFound) as caught:
+        first.fetcher(ours, threads=1).fetch(cid, max_bytes=len(DATA))
+    assert caught.value.details["refusals"] == {"http://source": "content-not-found"}
+    second = Network(source=served)
+    assert second.fetcher(ours).fetch(cid, max_bytes=len(DATA)) == DATA
+    already = first.count("source") - 1
+    assert second.count("source") == 5 - already <= 3
+
+
+def test_what_is_in_the_store_is_not_fetched(ours: EmbeddedStore) -> None:
+    network = Network(dead=dead)
+    assert network.fetcher(ours).fetch(ours.put(DATA), max_bytes=len(DATA)) == DATA
+    assert network.requests == []
+
+
+def test_a_damaged_block_is_fetched_again(theirs: EmbeddedStore, ours: EmbeddedStore) -> None:
+    theirs.put(DATA)
+    cid = ours.put(DATA)
+    ours._blocks.path_of(compute_cid(DATA[:CHUNK_BYTES], "raw")).write_bytes(b"rot")
+    network = Network(honest=honest(theirs))
+    assert network.fetcher(ours).fetch(cid, max_bytes=len(DATA)) == DATA
+    assert network.count("honest") == 1
+
+
+def test_petabytes_cost_one_small_block(ours: EmbeddedStore, theirs: EmbeddedStore) -> None:
+    huge = file_node([(compute_cid(b"", "dag-pb"), 10**16)])
+    cid = theirs.put_block(huge, "dag-pb")
+    network = Network(source=honest(theirs))
+    with pytest.raises(ContentTooLarge) as caught:
+        network.fetcher(ours).fetch(cid, max_bytes=2**20)
+    assert (caught.value.details["size"], caught.value.details["limit"]) == (10**16, 2**20)
+    assert network.count("source") == 1
+
+
+def test_a_flood_is_cut_off_at_the_limit(ours: EmbeddedStore) -> None:
+    flood = _Flood()
+    network = Network(source=lambda request: httpx.Response(200, stream=flood))
+    with pytest.raises(ContentTooLarge):
+        network.fetcher(ours).fetch(str(compute_cid(b"x", "raw")), max_bytes=100_000)
+    assert flood.sent <= 200_000
+
+
+def test_a_dripping_source_is_given_up(theirs: EmbeddedStore, ours: EmbeddedStore) -> None:
+    class Drip(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            while True:
+                time.sleep(0.02)
+                yield b"x"
+
+    cid = theirs.put(b"content")
+    network = Network(
+        drip=lambda request: httpx.Response(200, stream=Drip()), honest=honest(theirs)
+    )
+    fetcher = network.fetcher(ours, block_seconds=0.1, attempts=1)
+    assert fetcher.fetch(cid, max_bytes=2**20) == b"content"
+
+
+def test_a_source_that_failed_is_asked_last_next_time(
+    theirs: EmbeddedStore, ours: EmbeddedStore
+) -> None:
+    first, second = theirs.put(b"one"), theirs.put(b"two")
+    network = Network(dead=dead, honest=honest(theirs))
+    fetcher = network.fetcher(ours, attempts=1)
+    fetcher.fetch(first, max_bytes=3)
+    fetcher.fetch(second, max_bytes=3)
+    assert network.count("dead") == 1
+
+
+def test_a_hiccup_is_retried(theirs: EmbeddedStore, ours: EmbeddedStore) -> None:
+    cid, answers = theirs.put(b"x"), iter([503, 200])
+    served = honest(theirs)
+
+    def once_busy(request: httpx.Request) -> httpx.Response:
+        status = next(answers)
+        return served(request) if status == 200 else httpx.Response(status)
+
+    assert Network(source=once_busy).fetcher(ours).fetch(cid, max_bytes=1) == b"x"
+
+
+def test_no_source_at_all_is_not_found(ours: EmbeddedStore) -> None:
+    with pytest.raises(ContentNotFound) as caught:
+        Network().fetcher(ours).fetch(str(compute_cid(b"x", "raw")), max_bytes=1)
+    assert caught.value.details["sources"] == 0
+
+
+def test_a_full_store_is_told(theirs: EmbeddedStore, tmp_path: Path) -> None:
+    cid = theirs.put(DATA)
+    small = EmbeddedStore(tmp_path / "small", max_bytes=CHUNK_BYTES)
+    with pytest.raises(StoreFull):
+        Network(source=honest(theirs)).fetcher(small).fetch(cid, max_bytes=len(DATA))
+
+
+def test_a_manifest_is_fetched_and_checked(theirs: EmbeddedStore, ours: EmbeddedStore) -> None:
+    model = ModelManifest(weights=theirs.put(b"w"))
+    good = digest_of_cid(theirs.put_block(encode_manifest(model)))
+    theirs.put_block(b"\xa0")
+    fetcher = Network(source=honest(theirs)).fetcher(ours)
+    assert fetcher.fetch_manifest(good) == model
+    with pytest.raises(InvalidManifest):
+        fetcher.fetch_manifest(compute_digest(b"\xa0"))
+
+
+def test_push_sends_leaves_first_and_only_what_is_lacking(
+    theirs: EmbeddedStore, ours: EmbeddedStore
+) -> None:
+    cid = ours.put_block(encode_manifest(ModelManifest(weights=ours.put(DATA))))
+    theirs.put_block(DATA[:CHUNK_BYTES], "raw")
+    served = honest(theirs)
+    codecs = {0x55: "raw", 0x70: "dag-pb", 0x71: "dag-cbor"}
+
+    def taking(request: httpx.Request) -> httpx.Response:
+        if request.method == "HEAD":
+            return served(request)
+        name = request.url.path.rsplit("/", 1)[1]
+        codec = next(codec for codec in codecs.values() if name == str(
+            compute_cid(request.content, codec)))  # fmt: skip
+        theirs.put_block(request.content, codec)
+        return httpx.Response(201)
+
+    network = Network(peer=taking)
+    assert network.fetcher(ours).push(cid, "http://peer/") == 5
+    puts = [path for method, _, path in network.requests if method == "PUT"]
+    assert puts[-1].endswith(cid)
+    assert theirs.has(cid)
+    assert network.fetcher(ours).push(cid, "http://peer") == 0
+
+
+@pytest.mark.parametrize(("status", "error"), [(507, StoreFull), (403, Unavailable)])
+def test_a_refused_push_is_told(ours: EmbeddedStore, status: int, error: type[Exception]) -> None:
+    def refusing(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(404 if request.method == "HEAD" else status)
+
+    with pytest.raises(error):
+        Network(peer=refusing).fetcher(ours).push(ours.put(b"x"), "http://peer")
+
+
+def test_a_push_to_nobody_is_unavailable(ours: EmbeddedStore) -> None:
+    with pytest.raises(Unavailable):
+        Network(peer=dead).fetcher(ours, attempts=1).push(ours.put(b"x"), "http://peer")
