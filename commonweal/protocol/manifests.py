@@ -21,11 +21,13 @@ from pydantic import (
 )
 
 from commonweal.errors import InvalidInput
+from commonweal.protocol.cbor import is_nested_deeper
 from commonweal.protocol.cids import Cid, InvalidCid, parse_binary_cid, parse_cid
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import ZERO_DIGEST, Address, Digest
 
 MAX_MANIFEST_BYTES = 2**20
+MAX_DEPTH = 16
 VERSION = 1
 
 
@@ -143,6 +145,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
     except (ValueError, RecursionError) as error:
         raise InvalidManifest("a value has no DAG-CBOR form", cause=str(error)) from error
     _check_size(block)
+    _check_depth(block)
     return block
 
 
@@ -196,6 +199,7 @@ def decode_manifest(block: bytes) -> Manifest:
 
 def _decode_map(block: bytes) -> dict[str, Any]:
     try:
+        _check_depth(block)
         fields = libipld.decode_dag_cbor(block)
     except (ValueError, RecursionError) as error:
         raise InvalidManifest("not DAG-CBOR", cause=str(error)) from error
@@ -240,6 +244,11 @@ def _first_problem(error: ValidationError | RecursionError) -> str:
 def _check_size(block: bytes) -> None:
     if len(block) > MAX_MANIFEST_BYTES:
         raise InvalidManifest("too large", size=len(block), limit=MAX_MANIFEST_BYTES)
+
+
+def _check_depth(block: bytes) -> None:
+    if is_nested_deeper(block, MAX_DEPTH):
+        raise InvalidManifest("nested too deeply", limit=MAX_DEPTH)
 
 
 def compute_digest(block: bytes) -> Digest:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from commonweal.protocol.cbor import BYTES, TAG, TEXT, read_header
+
 _VARINT, _BYTES = 0, 2
 _MAX_VARINT_BYTES = 9
 _LINK_TAG = 42
-_CBOR_BYTES, _CBOR_TEXT, _CBOR_TAG = 2, 3, 6
 
 
 def encode_varint(value: int) -> bytes:
@@ -63,26 +64,17 @@ def find_cbor_links(block: bytes) -> Iterator[bytes]:
     """
     at, is_link = 0, False
     while at < len(block):
-        major, argument, at = _read_header(block, at)
-        if major in (_CBOR_BYTES, _CBOR_TEXT):
+        major, argument, at = read_header(block, at)
+        if major in (BYTES, TEXT):
             if at + argument > len(block):
                 raise ValueError("a string is cut off")
             if is_link:
-                if major != _CBOR_BYTES or block[at : at + 1] != b"\x00":
+                if major != BYTES or block[at : at + 1] != b"\x00":
                     raise ValueError("a link is not an identity-prefixed byte string")
                 yield block[at + 1 : at + argument]
             at += argument
         elif is_link:
             raise ValueError("a link is not a byte string")
-        is_link = major == _CBOR_TAG and argument == _LINK_TAG
+        is_link = major == TAG and argument == _LINK_TAG
     if is_link:
         raise ValueError("a link is cut off")
-
-
-def _read_header(block: bytes, at: int) -> tuple[int, int, int]:
-    major, low = block[at] >> 5, block[at] & 0x1F
-    if low < 24:
-        return major, low, at + 1
-    if low > 27 or at + 1 + (width := 1 << (low - 24)) > len(block):
-        raise ValueError("an item's header is cut off or of indefinite length")
-    return major, int.from_bytes(block[at + 1 : at + 1 + width], "big"), at + 1 + width

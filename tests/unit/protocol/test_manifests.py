@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import libipld
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from commonweal.protocol.cids import Cid, InvalidCid, compute_cid, parse_cid
 from commonweal.protocol.manifests import (
+    MAX_DEPTH,
     MAX_MANIFEST_BYTES,
     CapabilitiesManifest,
     InvalidManifest,
@@ -188,6 +191,29 @@ def test_a_spec_with_a_default_left_out_is_not_canonical() -> None:
 )
 def test_what_is_no_dag_cbor_map_is_refused(block: bytes) -> None:
     assert _refused(block)
+
+
+@pytest.mark.parametrize("nest", [b"\x81", b"\xa1\x61a", b"\xd8\x2a"], ids=["list", "map", "tag"])
+def test_deep_nesting_is_refused_even_with_a_raised_recursion_limit(nest: bytes) -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        assert _refused(nest * 100_000 + b"\x01") == "nested too deeply"
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def test_nesting_is_allowed_up_to_the_limit_both_ways() -> None:
+    def nest(depth: int) -> CapabilitiesManifest:
+        value: object = 1
+        for _ in range(depth):
+            value = [value]
+        return CapabilitiesManifest(hardware={"x": value})
+
+    deepest = nest(MAX_DEPTH - 2)
+    assert decode_manifest(encode_manifest(deepest)) == deepest
+    with pytest.raises(InvalidManifest, match="nested too deeply"):
+        encode_manifest(nest(MAX_DEPTH - 1))
 
 
 def test_a_longer_integer_is_not_canonical() -> None:
