@@ -122,6 +122,7 @@ class Agent:
             perform()
         except JobNotServed as error:
             self._policy = replace(self._policy, refused=self._policy.refused | {job})
+            self._backoff.fail(job)
             log.warning("job not served", job=job, code=error.code, reason=error.message)
         except CommonwealError as error:
             self._report(action, job, error.code, error.message)

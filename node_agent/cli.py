@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound, Unavailable
-from node_agent.config import NodeConfig, load_config
+from node_agent.config import load_config
 
 if TYPE_CHECKING:
     from node_agent.trainer import Trainer
@@ -222,8 +223,7 @@ def withdraw(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None
 
 def start(config: Path, *, direct: bool, trainer: Trainer | None = None) -> None:
     """Run a node in this process until SIGINT or SIGTERM."""
-    settings: NodeConfig = load_config(config)
-    configure_logging()
+    settings = load_config(config)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -241,7 +241,8 @@ def configure_logging() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 
@@ -266,7 +267,8 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 
 @contextmanager
 def exit_with() -> Iterator[None]:
-    """Turn errors into one line on stderr and an exit status."""
+    """Logs to stderr; errors become one line there and an exit status."""
+    configure_logging()
     try:
         yield
     except CommonwealError as error:

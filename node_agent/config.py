@@ -50,6 +50,7 @@ class JobPolicy(_Section):
     stake_per_job: Annotated[
         Amount | None, PlainSerializer(_show_wei), Field(description="if a job asks for less")
     ] = None
+    max_parameters: Annotated[int, Field(gt=0, description="of a model to work on")] = 50_000_000
     allowlist_proofs: Annotated[
         dict[Hex32, tuple[Hex32, ...]], Field(description="by the job's allowlist root")
     ] = {}

@@ -176,7 +176,7 @@ class Duties:
         deltas = self._fetch_deltas(spec, job, record, verified, left)
         model = compute_next_model(spec, parent, verified, deltas)
         digest = self.models.store_model(
-            model, job.round.parent_model, action.job, action.round, verified
+            spec, model, job.round.parent_model, action.job, action.round, verified
         )
         entry = self.signer.attest_model(action.job, action.round, action.seat, digest)
         log.info("model computed", job=action.job, round=action.round, model=manifest_cid(digest))

@@ -49,6 +49,10 @@ class NotRegistered(NotFound):
     code = "provider-not-registered"
 
 
+class NodeRunning(Conflict):
+    code = "node-running"
+
+
 class NoOwnerKey(Conflict):
     code = "owner-key-missing"
 

@@ -19,6 +19,7 @@ from node_agent.senders import DirectSender
 from node_agent.view import JobView, NodeView
 
 log = structlog.get_logger(__name__)
+_RETRY_SECONDS = 1.0
 _Turn = tuple[int, int, Phase, int, Transition]
 
 
@@ -47,7 +48,7 @@ class Keeper:
         for turn, job in due.items():
             waited = self._clock() - self._since[turn]
             if waited >= self._patience + self._stagger * compute_place(job):
-                self._since[turn] = self._clock()
+                self._since[turn] = self._clock() + _RETRY_SECONDS
                 self._make(turn[-1], job, view)
 
     def _find(self, job: JobView, view: NodeView, now: int) -> _Turn | None:
@@ -70,11 +71,11 @@ class Keeper:
         if not self._sender.has_gas():
             return
         call = transition_call(transition, round_.job, self._record(job, view))
-        intent = f"keep:{transition}:{round_.job}:{round_.round}:{round_.phase}:{view.block.number}"
+        key = f"{transition}:{round_.job}:{round_.round}:{round_.phase}:{round_.seed_block}"
         try:
-            self._sender.send(intent, call)
+            self._sender.carry(f"keep:{key}", [call])
         except ContractReverted as error:
-            log.info("transition not needed", intent=intent, revert=error.name)
+            log.info("transition not needed", transition=key, revert=error.name)
 
 
 def compute_place(job: JobView) -> int:

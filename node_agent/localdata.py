@@ -10,7 +10,7 @@ from safetensors.numpy import load
 
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.learning.data import Dataset, DataSource, InvalidData, LocalData, load_dataset
-from commonweal.learning.weights import shapes_of
+from commonweal.learning.weights import parameter_count, shapes_of
 from commonweal.protocol.specs import CnnModel, DataSpec, JobSpec, ModelSpec
 from node_agent.errors import JobNotServed
 
@@ -18,15 +18,19 @@ MAX_VALIDATION_BYTES = 256 * 2**20
 
 
 class LocalDataLibrary:
-    def __init__(self, source: DataSource, fetcher: ContentFetcher) -> None:
+    def __init__(
+        self, source: DataSource, fetcher: ContentFetcher, max_parameters: int = 2**31
+    ) -> None:
+        """`max_parameters`: of the largest model that this machine is to train."""
         self._source = source
+        self._max_parameters = max_parameters
         self._fetcher = fetcher
         self._loaded: dict[DataSpec, LocalData] = {}
 
     def fetch(self, spec: JobSpec) -> LocalData:
         """Raises JobNotServed if this node's data are not what the job trains on."""
         if spec.data not in self._loaded:
-            require_consistent(spec)
+            require_consistent(spec, self._max_parameters)
             self._loaded[spec.data] = self._load(spec.data)
         return self._loaded[spec.data]
 
@@ -41,8 +45,11 @@ class LocalDataLibrary:
             raise JobNotServed(error.message, **error.details) from error
 
 
-def require_consistent(spec: JobSpec) -> None:
-    """The model must take the data's features and tell its classes. Raises JobNotServed."""
+def require_consistent(spec: JobSpec, max_parameters: int) -> None:
+    """The model must fit the data, and this machine. Raises JobNotServed."""
+    have = parameter_count(shapes_of(spec.model))
+    if have > max_parameters:
+        raise JobNotServed("the job's model is too large", have=have, limit=max_parameters)
     features = int(np.prod(spec.data.features))
     inputs, classes = _model_size(spec.model)
     if (features, spec.data.classes) != (inputs, classes):
@@ -53,7 +60,6 @@ def require_consistent(spec: JobSpec) -> None:
             classes=spec.data.classes,
             outputs=classes,
         )
-    shapes_of(spec.model)
 
 
 def parse_validation_set(data: bytes, spec: DataSpec) -> Dataset:

@@ -22,13 +22,14 @@ from commonweal.learning.weights import (
 )
 from commonweal.protocol.commitments import unpack_scores
 from commonweal.protocol.manifests import (
+    InvalidManifest,
     ModelManifest,
     compute_digest,
     encode_manifest,
     manifest_cid,
 )
 from commonweal.protocol.merkle import compute_contributors, compute_verdict_leaf
-from commonweal.protocol.specs import JobSpec
+from commonweal.protocol.specs import JobSpec, ModelSpec
 from commonweal.protocol.types import Address, Digest, Verdict
 from node_agent.errors import JobNotServed, ModelUnusable
 
@@ -48,12 +49,15 @@ class ModelLibrary:
         self._store = store
         self._fetcher = fetcher
         self._specs: dict[Digest, JobSpec] = {}
-        self._weights: OrderedDict[Digest, Weights] = OrderedDict()
+        self._weights: OrderedDict[tuple[Digest, ModelSpec], Weights] = OrderedDict()
 
     def fetch_spec(self, digest: Digest) -> JobSpec:
-        """Raises ContentNotFound, InvalidManifest; JobNotServed for another kind of manifest."""
+        """Raises ContentNotFound; JobNotServed for what is no job spec."""
         if digest not in self._specs:
-            manifest = self._fetcher.fetch_manifest(digest)
+            try:
+                manifest = self._fetcher.fetch_manifest(digest)
+            except InvalidManifest as error:
+                raise JobNotServed(error.message, **error.details) from error
             if not isinstance(manifest, JobSpec):
                 raise JobNotServed("the job's digest is not a job spec", digest=digest.hex())
             self._specs[digest] = manifest
@@ -61,21 +65,23 @@ class ModelLibrary:
 
     def fetch_weights(self, digest: Digest, spec: JobSpec) -> Weights:
         """Read-only. Raises ContentNotFound, ModelUnusable and the content store's errors."""
-        if digest in self._weights:
-            self._weights.move_to_end(digest)
-            return self._weights[digest]
+        key = (digest, spec.model)
+        if key in self._weights:
+            self._weights.move_to_end(key)
+            return self._weights[key]
         manifest = self._fetcher.fetch_manifest(digest)
         if not isinstance(manifest, ModelManifest):
             raise ModelUnusable("the digest is not a model's", digest=digest.hex())
         shapes = shapes_of(spec.model)
         data = self._fetcher.fetch(manifest.weights, max_bytes=encoded_size(shapes, "F32"))
         try:
-            return self._keep(digest, decode_weights(data, shapes))
+            return self._keep(key, decode_weights(data, shapes))
         except InvalidWeights as error:
             raise ModelUnusable(error.message, digest=digest.hex(), **error.details) from error
 
     def store_model(
         self,
+        spec: JobSpec,
         weights: Weights,
         parent: Digest,
         job: int,
@@ -93,11 +99,11 @@ class ModelLibrary:
         block = encode_manifest(manifest)
         self._store.pin(self._store.put_block(block))
         digest = compute_digest(block)
-        self._keep(digest, weights)
+        self._keep((digest, spec.model), weights)
         return digest
 
-    def _keep(self, digest: Digest, weights: Weights) -> Weights:
-        self._weights[digest] = weights
+    def _keep(self, key: tuple[Digest, ModelSpec], weights: Weights) -> Weights:
+        self._weights[key] = weights
         while len(self._weights) > _KEPT:
             self._weights.popitem(last=False)
         return weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
 import threading
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from node_agent.chainlog import ChainLog
 from node_agent.config import NodeConfig
 from node_agent.decisions import Policy
 from node_agent.duties import Duties
-from node_agent.errors import NotRegistered
+from node_agent.errors import NodeRunning, NotRegistered
 from node_agent.journal import Journal
 from node_agent.keeper import Keeper
 from node_agent.localdata import LocalDataLibrary
@@ -203,7 +204,7 @@ def build_node(
         publisher=Publisher(fetcher, coordinators),
         chain_log=chain_log,
         models=ModelLibrary(store, fetcher),
-        data=LocalDataLibrary(config.data, fetcher),
+        data=LocalDataLibrary(config.data, fetcher, config.jobs.max_parameters),
         updates=UpdateReader(store, fetcher),
         trainer=trainer or LocalTrainer(),
         allowlist_proofs={k.lower(): v for k, v in config.jobs.allowlist_proofs.items()},
@@ -227,6 +228,19 @@ def _policy(config: NodeConfig) -> Policy:
         stake_per_job=Wei(config.jobs.stake_per_job or 0),
         allowed=None if allow == "all" else frozenset(allow),
     )
+
+
+@contextmanager
+def _hold(path: Path) -> Iterator[None]:
+    """One process per folder: two with one key would soon sign two values for one slot."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another process works in {path.parent}"
+            raise NodeRunning(message, folder=str(path.parent)) from error
+        yield
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import httpx
@@ -116,25 +117,22 @@ class DirectSender:
         return self._reader.ask(lambda: self._fetch_gas()) >= _MIN_GAS_WEI
 
     def submit(self, sending: Sending) -> None:
-        attempt = self._attempts.get(sending.key, 0)
-        calls = compute_calls(
-            sending.message, lambda job, round_: self._log.record(job, round_, sending.at)
-        )
-        for place, call in enumerate(calls):
-            self.send(f"{sending.key}:{attempt}:{place}", call)
-        # Asked again, it was mined and undone: the same intent would only return the old receipt.
-        self._attempts[sending.key] = attempt + 1
+        record = partial(self._log.record, at=sending.at)
+        self.carry(sending.key, compute_calls(sending.message, record))
 
-    def send(self, intent: str, call: ContractCall) -> None:
+    def carry(self, key: str, calls: Sequence[ContractCall]) -> None:
         """Raises ContractReverted; what somebody else has done already is no error."""
+        attempt = self._attempts.get(key, 0)
+        for place, call in enumerate(calls):
+            self._send(f"{key}:{attempt}:{place}", call)
+        # Asked again, it was mined and undone: the same intent would only return the old receipt.
+        self._attempts[key] = attempt + 1
+
+    def _send(self, intent: str, call: ContractCall) -> None:
+        gas = _GAS_LIMITS.get(call.function)
         try:
             self._sender.send(
-                intent,
-                call.contract,
-                call.function,
-                *call.args,
-                gas=_GAS_LIMITS.get(call.function),
-                timeout=_MINING_SECONDS,
+                intent, call.contract, call.function, *call.args, gas=gas, timeout=_MINING_SECONDS
             )
         except ContractReverted as error:
             if error.name not in _DONE_ALREADY:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 from eth_account import Account
 from sqlalchemy import create_engine
@@ -106,6 +107,12 @@ class AgentNetwork:
 
     def add_agent(self, name: str, index: int, parts: int, **config: Any) -> AgentProcess:
         """Keys, stake, registration, configuration; not started yet."""
+        agent = self.make_keys(name, index, parts, **config)
+        self._register(agent.folder, agent.operator)
+        self.agents.append(agent)
+        return agent
+
+    def make_keys(self, name: str, index: int, parts: int, **config: Any) -> AgentProcess:
         folder = self.folder / name
         folder.mkdir()
         (folder / "password").touch(mode=0o600)
@@ -130,10 +137,12 @@ class AgentNetwork:
             "content": {"gateways": [self.server.url]},
         }
         (folder / "node.yaml").write_text(yaml.safe_dump(document | config))
-        self._register(folder, operator)
-        agent = AgentProcess(name, folder, owner, operator)
-        self.agents.append(agent)
-        return agent
+        return AgentProcess(name, folder, owner, operator)
+
+    def pass_time(self, seconds: int) -> None:
+        for method, arguments in (("evm_increaseTime", [seconds]), ("evm_mine", [])):
+            body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": arguments}
+            httpx.post(self.chain.rpc_url, json=body, trust_env=False).raise_for_status()
 
     def create_job(self, trainers: int, committee: int = 3, **changes: Any) -> int:
         """A two-round job that recruits until `trainers` have joined."""

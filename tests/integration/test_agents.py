@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 from agents_harness import AgentNetwork, AgentProcess, agent_network
 
 from commonweal.protocol.batches import collect_round
 from commonweal.protocol.manifests import ModelManifest, decode_manifest, manifest_cid
 from commonweal.protocol.types import Phase, Round
+from node_agent.cli import main
+from node_agent.config import load_config
 from node_agent.journal import Journal, Slot
+from node_agent.owner import fetch_earnings
+from node_agent.runtime import open_chain
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 QUICK: dict[str, Any] = {
@@ -26,6 +34,7 @@ QUICK: dict[str, Any] = {
 def network(tmp_path: Path) -> Iterator[AgentNetwork]:
     with agent_network(tmp_path) as network:
         yield network
+    structlog.reset_defaults()
 
 
 def test_a_direct_network_needs_no_coordinator(network: AgentNetwork) -> None:
@@ -36,6 +45,7 @@ def test_a_direct_network_needs_no_coordinator(network: AgentNetwork) -> None:
     network.wait_for_end(job)
     _check_job(network, job)
     _check_models_are_served(network, job, agents[0])
+    _check_claim(network, agents[0])
 
 
 def test_killed_between_commit_and_reveal_it_still_reveals(network: AgentNetwork) -> None:
@@ -86,11 +96,62 @@ def test_a_coordinator_that_dies_half_way_is_not_missed(network: AgentNetwork) -
     _check_job(network, job)
 
 
+def test_the_command_line_from_key_to_money_out(
+    network: AgentNetwork, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent = network.make_keys("node", 0, 1)
+    config = str(agent.folder / "node.yaml")
+
+    def weal_node(*arguments: str) -> dict[str, Any]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([*arguments, "--config", config, "--json"])
+        assert left.value.code == 0, capsys.readouterr().err
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
+
+    registered = weal_node("register", "--stake", "900")
+    assert (registered["provider"], registered["operator"]) == (agent.provider, agent.operator)
+    status = weal_node("status")
+    assert (status["free"], status["roles"], status["jobs"]) == (900 * 10**18, 3, [])
+    assert weal_node("earnings")["earned_wei"] == 0
+    assert weal_node("claim")["jobs"] == []
+    weal_node("unbond", "400")
+    weal_node("unbond", "100")
+    assert weal_node("status")["unbonding"] == 500 * 10**18
+    with pytest.raises(SystemExit) as refused:
+        main(["withdraw", "--config", config])
+    assert refused.value.code == 5
+    assert capsys.readouterr().err.startswith("error[contract-reverted]: NotYet(")
+    network.pass_time(3_601)
+    weal_node("withdraw")
+    assert weal_node("status")["owner_tokens_wei"] == 600 * 10**18
+
+
 def _check_job(network: AgentNetwork, job: int) -> None:
     """Two rounds, two models, everybody paid, nobody slashed."""
     assert len(network.models(job)) == 2
     assert network.slashes(job) == []
     assert all(member.credit > 0 for member in network.reader.fetch_members(job, network.head))
+
+
+def _check_claim(network: AgentNetwork, agent: AgentProcess) -> None:
+    """The earnings reach the owner, and the stake of the job is free again."""
+    chain = open_chain(load_config(agent.folder / "node.yaml"))
+    (earned,) = fetch_earnings(chain, agent.provider)
+    before = network.reader.fetch_balance(agent.provider, network.head)
+    command = [sys.executable, "-m", "node_agent", "claim", "--json", "--config"]
+    done = subprocess.run(
+        [*command, str(agent.folder / "node.yaml")], capture_output=True, timeout=60, check=True
+    )
+    shown = json.loads(done.stdout)
+    assert shown["claimed_wei"] == earned.unclaimed_wei > 0
+    assert shown["stake_released_of_jobs"] == [earned.job]
+    head = network.head
+    assert network.reader.fetch_balance(agent.provider, head) == before + earned.unclaimed_wei
+    assert network.reader.fetch_provider(agent.provider, head).locked == 0
+    (after,) = fetch_earnings(chain, agent.provider)
+    assert (after.unclaimed_wei, after.claimed_wei) == (0, earned.unclaimed_wei)
 
 
 def _stands_in_commit(round_: Round) -> bool:

@@ -7,16 +7,24 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.keystore import load_account
 from node_agent.cli import main, parse_amount
 from node_agent.config import load_config
 from node_agent.server import ContentServer, PortTaken, read_endpoint, write_endpoint
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

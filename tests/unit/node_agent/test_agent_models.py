@@ -73,7 +73,7 @@ def test_next_model_is_the_same_whatever_the_order() -> None:
 def test_a_stored_model_is_found_again(store: EmbeddedStore, library: ModelLibrary) -> None:
     weights = initial_weights(MODEL, 3)
     verified = verified_updates(DIGESTS, pack_scores([7, 0, 0, 9]), TRAINERS)
-    digest = library.store_model(weights, PARENT, 3, 4, verified)
+    digest = library.store_model(SPEC, weights, PARENT, 3, 4, verified)
     fetcher = ContentFetcher(store, list)
     found = ModelLibrary(store, fetcher).fetch_weights(digest, SPEC)
     manifest = fetcher.fetch_manifest(digest)
@@ -92,7 +92,7 @@ def test_two_nodes_make_the_same_digest(tmp_path: Path) -> None:
         store = EmbeddedStore(tmp_path / name)
         fetcher = ContentFetcher(store, list)
         library = ModelLibrary(store, fetcher)
-        digests.add(library.store_model(initial_weights(MODEL, 3), PARENT, 1, 1, ()))
+        digests.add(library.store_model(SPEC, initial_weights(MODEL, 3), PARENT, 1, 1, ()))
         fetcher.close()
     assert len(digests) == 1
 
@@ -119,6 +119,9 @@ def test_a_spec_is_no_model_and_a_model_no_spec(
         library.fetch_weights(compute_digest(spec), SPEC)
     with pytest.raises(ContentNotFound):
         library.fetch_spec(D0)
+    store.put_block(b"\xa1aa")
+    with pytest.raises(JobNotServed):
+        library.fetch_spec(compute_digest(b"\xa1aa"))
 
 
 def test_seeds_differ_by_everything_and_repeat() -> None:
@@ -140,7 +143,14 @@ def test_a_job_whose_model_does_not_fit_its_data_is_not_served(
 ) -> None:
     data = DataSpec(features=features, classes=classes)
     with pytest.raises(JobNotServed):
-        require_consistent(SPEC.model_copy(update={"data": data}))
+        require_consistent(SPEC.model_copy(update={"data": data}), 1000)
+
+
+def test_a_model_that_is_too_large_is_not_served() -> None:
+    require_consistent(SPEC, 8)
+    with pytest.raises(JobNotServed) as caught:
+        require_consistent(SPEC, 7)
+    assert caught.value.details == {"have": 8, "limit": 7}
 
 
 def _save(**tensors: np.ndarray) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -221,7 +222,7 @@ class Transactions:
 
 
 def make_direct(transactions: Transactions) -> DirectSender:
-    return DirectSender(None, "0x", None, transactions)  # type: ignore[arg-type]
+    return DirectSender(None, "0x", SimpleNamespace(record=int), transactions)  # type: ignore[arg-type]
 
 
 def test_a_failed_attempt_keeps_its_intent_and_a_mined_one_gets_another() -> None:
