@@ -181,11 +181,12 @@ def _deterministic() -> Iterator[torch.device]:
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS may reorder sums
         device = torch.device("cuda")
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    # Not use_deterministic_algorithms: that imports the compiler, which takes seconds per node.
+    torch.set_deterministic_debug_mode("error")
     try:
         yield device
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
+        torch.set_deterministic_debug_mode(mode)
