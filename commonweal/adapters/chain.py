@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar, get_args
 
-from web3.exceptions import BlockNotFound, ContractLogicError, Web3RPCError
+from web3.exceptions import (
+    BlockNotFound,
+    ContractLogicError,
+    TransactionIndexingInProgress,
+    TransactionNotFound,
+    Web3RPCError,
+)
 from web3.types import FilterParams, LogReceipt, TxParams
 
 from commonweal.adapters.codec import (
@@ -203,10 +209,17 @@ class ChainReader:
         return self.deployment[contract], function_codec(contract, function).encode(args)
 
     def ask(self, request: Callable[[], T]) -> T:
-        """Run one request; a revert becomes ContractReverted, another refusal ChainRefused."""
+        """Run one request; a revert becomes ContractReverted, another refusal ChainRefused.
+
+        What is merely not there stays web3's BlockNotFound or TransactionNotFound.
+        """
         try:
             _ = self.chain_id
             return request()
+        except (BlockNotFound, TransactionNotFound):
+            raise
+        except TransactionIndexingInProgress as error:
+            raise TransactionNotFound(str(error)) from error
         except ContractLogicError as error:
             raise _translate_call(error) from error
         except Web3RPCError as error:
@@ -286,13 +299,12 @@ def _translate_call(error: ContractLogicError) -> ContractReverted | ChainRefuse
     return ContractReverted()
 
 
-def _translate(error: Web3RPCError) -> ContractReverted | ChainRefused | BlockNotFound:
-    if isinstance(error, BlockNotFound):
-        return error
+def _translate(error: Web3RPCError) -> ContractReverted | ChainRefused:
     detail = (error.rpc_response or {}).get("error")
     data = find_revert_data(detail)
     if data is not None:
         return decode_revert(data)
     if "revert" in str(error):
         return ContractReverted()
-    return ChainRefused(f"the chain refused: {error.message}")
+    reason = detail.get("message") if isinstance(detail, dict) else None
+    return ChainRefused(f"the chain refused: {reason or error.message}")

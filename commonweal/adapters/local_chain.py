@@ -81,7 +81,8 @@ class LocalChain:
     def start(self, timeout: float = 60.0) -> None:
         """Returns when the node answers. Raises PortInUse, NodeNotInstalled, ChainNotStarted."""
         self.port = _claim_port(self.port)
-        command = _compute_command(self._project_dir, self.port)
+        arguments = ["node", "--network", "node", "--hostname", HOST, "--port", str(self.port)]
+        command = [*find_hardhat(self._project_dir), *arguments]
         target = self._log_file.open("ab") if self._log_file else subprocess.DEVNULL
         try:
             self._process = subprocess.Popen(  # noqa: S603 - fixed command, no shell
@@ -127,6 +128,16 @@ class LocalChain:
             raise ChainNotStarted(message, port=self.port, status=status)
 
 
+def find_hardhat(project_dir: Path) -> list[str]:
+    """How to call Hardhat: its own script on Node itself, since a kill would orphan a launcher's
+    child. Raises NodeNotInstalled.
+    """
+    script = project_dir / "node_modules" / "hardhat" / "dist" / "src" / "cli.js"
+    if not script.is_file():
+        raise NodeNotInstalled(f"Hardhat is not installed in {project_dir}", path=str(script))
+    return [_find_node(), str(script)]
+
+
 def fund(rpc_url: str, address: Address, wei: Wei) -> None:
     """Sends ether from the node's first unlocked account."""
     sender = _request(rpc_url, "eth_accounts", [])
@@ -157,15 +168,6 @@ def _claim_port(port: int) -> int:
             raise PortInUse(f"port {port} on {HOST} is in use", port=port) from error
         claimed: int = probe.getsockname()[1]
         return claimed
-
-
-def _compute_command(project_dir: Path, port: int) -> list[str]:
-    # Hardhat's own script on Node itself: a launcher in between would be left behind by a kill.
-    script = project_dir / "node_modules" / "hardhat" / "dist" / "src" / "cli.js"
-    if not script.is_file():
-        raise NodeNotInstalled(f"Hardhat is not installed in {project_dir}", path=str(script))
-    arguments = ["node", "--network", "node", "--hostname", HOST, "--port", str(port)]
-    return [_find_node(), str(script), *arguments]
 
 
 def _find_node() -> str:

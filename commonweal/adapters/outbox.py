@@ -5,6 +5,7 @@ One row per intent. A nonce belongs to one row for ever, or to none if the node 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -18,7 +19,6 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     delete,
-    func,
     insert,
     select,
     update,
@@ -85,15 +85,15 @@ class Outbox:
             rows = connection.execute(query.order_by(outbox_table.c.nonce)).all()
         return [_build(row) for row in rows]
 
-    def find_next_nonce(self, chain_id: int, sender: Address) -> int:
-        """The first nonce that no row holds; 0 for an empty outbox."""
+    def find_free_nonce(self, chain_id: int, sender: Address, least: int) -> int:
+        """The first from `least` on that no row holds: a gap would block all that come after."""
         columns = outbox_table.c
-        query = select(func.max(columns.nonce)).where(
-            columns.chain_id == chain_id, columns.sender == sender
+        query = select(columns.nonce).where(
+            columns.chain_id == chain_id, columns.sender == sender, columns.nonce >= least
         )
         with self._engine.connect() as connection:
-            highest = connection.execute(query).scalar()
-        return 0 if highest is None else int(highest) + 1
+            taken = set(connection.execute(query).scalars())
+        return next(nonce for nonce in itertools.count(least) if nonce not in taken)
 
     def store(self, chain_id: int, sender: Address, stored: StoredTransaction) -> None:
         """Raises SlotTaken; a reverted row of the same intent makes room."""

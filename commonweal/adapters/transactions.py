@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ from commonweal.adapters.outbox import (
     create_outbox_tables,
     outbox_metadata,
 )
-from commonweal.adapters.rpc import ChainRefused
+from commonweal.adapters.rpc import ChainRefused, ChainUnavailable
 from commonweal.errors import Conflict, Unavailable
 from commonweal.protocol.types import Address, Wei
 
@@ -77,6 +78,7 @@ class TransactionSender:
         self._account = account
         self._outbox = outbox
         self._lock = threading.Lock()
+        self._is_behind = True  # something stored may never have been broadcast
         self.address = Address(account.address)
 
     def send(
@@ -95,6 +97,7 @@ class TransactionSender:
         Raises ChainUnavailable, ChainRefused, TransactionPending, TransactionSuperseded.
         """
         with self._lock:
+            self._catch_up()
             stored = self._find_or_store(intent, contract, function, args, gas)
             if stored.state == SIGNED:
                 self._broadcast(stored)
@@ -103,9 +106,8 @@ class TransactionSender:
     def recover(self, timeout: float = 60) -> list[str]:
         """After a restart: broadcasts again what was stored and not mined; returns its intents."""
         with self._lock:
-            pending = self._outbox.find_pending(self._chain_id, self.address)
-            for stored in pending:
-                self._broadcast(stored)
+            self._is_behind = True
+            pending = self._catch_up()
         for stored in pending:
             self._settle(stored, timeout)
         return [stored.intent for stored in pending]
@@ -140,22 +142,34 @@ class TransactionSender:
         return min(estimate * 12 // 10, MAX_GAS)
 
     def _sign(self, intent: str, to: Address, data: bytes, gas: int) -> StoredTransaction:
-        nonce = max(
-            fetch_nonce(self._reader, self.address),
-            self._outbox.find_next_nonce(self._chain_id, self.address),
-        )
+        least = fetch_nonce(self._reader, self.address)
+        nonce = self._outbox.find_free_nonce(self._chain_id, self.address, least)
         signed = sign_transaction(self._reader, self._account, nonce, gas, data, to)
         raw, tx_hash = bytes(signed.raw_transaction), bytes(signed.hash)
         return StoredTransaction(intent, nonce, raw, tx_hash, SIGNED)
 
+    def _catch_up(self) -> list[StoredTransaction]:
+        """Nonces ascending, so that none waits for another that was never sent."""
+        if not self._is_behind:
+            return []
+        pending = self._outbox.find_pending(self._chain_id, self.address)
+        for stored in pending:
+            with suppress(ChainRefused, ContractReverted):
+                self._broadcast(stored)
+        self._is_behind = False
+        return pending
+
     def _broadcast(self, stored: StoredTransaction) -> None:
-        """Under the lock: no later nonce is out yet when a new one is refused."""
+        send = self._reader.web3.eth.send_raw_transaction
         try:
-            self._reader.ask(lambda: self._reader.web3.eth.send_raw_transaction(stored.signed))
+            self._reader.ask(lambda: send(stored.signed))
+        except ChainUnavailable:
+            self._is_behind = True
+            raise
         except (ChainRefused, ContractReverted) as error:
-            # Known already, or its nonce is mined: both are seen by its hash. Some nodes answer
-            # with the revert of a transaction that they have mined all the same.
-            if self._is_known(stored) or self._is_nonce_used(stored):
+            # Known already; or its nonce is mined; or it waits for an earlier one. Some nodes
+            # answer with the revert of a transaction that they have mined all the same.
+            if self._is_known(stored) or self._fetch_mined_nonce() != stored.nonce:
                 return
             self._outbox.discard(self._chain_id, self.address, stored)
             log.warning("transaction refused", intent=stored.intent, reason=str(error))
@@ -174,7 +188,7 @@ class TransactionSender:
     def _settle(self, stored: StoredTransaction, timeout: float) -> TxReceipt | None:
         """Waits for the receipt and notes the outcome; None if it is not mined in time."""
         receipt = wait_for_receipt(
-            self._reader, stored.tx_hash, timeout, lambda: self._check_superseded(stored)
+            self._reader, stored.tx_hash, timeout, lambda: self._push(stored)
         )
         if receipt is not None and stored.state == SIGNED:
             state = MINED if receipt["status"] else REVERTED
@@ -182,12 +196,17 @@ class TransactionSender:
             log.info("transaction mined", intent=stored.intent, state=state, gas=receipt["gasUsed"])
         return receipt
 
-    def _check_superseded(self, stored: StoredTransaction) -> None:
-        if not self._is_nonce_used(stored) or self._is_known(stored):
+    def _push(self, stored: StoredTransaction) -> None:
+        """Nodes forget transactions, and some keep none that waits for an earlier one."""
+        if self._is_known(stored):
             return
-        self._outbox.discard(self._chain_id, self.address, stored)
-        message = f"nonce {stored.nonce} of {stored.intent} went to another transaction"
-        raise TransactionSuperseded(message, intent=stored.intent, nonce=stored.nonce)
+        if self._fetch_mined_nonce() <= stored.nonce:
+            with self._lock:
+                self._broadcast(stored)
+        elif not self._is_known(stored):  # it may have been mined between the two questions
+            self._outbox.discard(self._chain_id, self.address, stored)
+            message = f"nonce {stored.nonce} of {stored.intent} went to another transaction"
+            raise TransactionSuperseded(message, intent=stored.intent, nonce=stored.nonce)
 
     def _is_known(self, stored: StoredTransaction) -> bool:
         try:
@@ -198,8 +217,9 @@ class TransactionSender:
             return False
         return True
 
-    def _is_nonce_used(self, stored: StoredTransaction) -> bool:
-        return fetch_nonce(self._reader, self.address, "latest") > stored.nonce
+    def _fetch_mined_nonce(self) -> int:
+        """The first nonce that no mined transaction has."""
+        return fetch_nonce(self._reader, self.address, "latest")
 
     def _find_reason(self, stored: StoredTransaction, block: int) -> ContractReverted:
         """Plays the transaction again where it stood; a loser in its own block keeps its secret."""

@@ -313,7 +313,7 @@ def test_a_job_for_a_consortium(stage: Stage, workers: list[Worker]) -> None:
 
 
 def test_a_seat_that_stays_away(stage: Stage, workers: list[Worker]) -> None:
-    """Two of three seats are a quorum; all three attest, as the model needs more than two thirds."""
+    """Two of three seats are a quorum; the model needs all three, more than two thirds."""
     job = stage.create_job(stage.account(), rounds=1)
     members = staff(stage, job, workers)
     stage.advance(job)
