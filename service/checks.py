@@ -8,7 +8,7 @@ from __future__ import annotations
 from eth_utils.address import to_checksum_address
 
 from commonweal.adapters.chain import ChainReader
-from commonweal.errors import Conflict, InvalidInput, NotFound
+from commonweal.errors import Conflict, InvalidInput, NotFound, Unavailable
 from commonweal.protocol.commitments import (
     compute_ballot_commitment,
     compute_update_commitment,
@@ -35,7 +35,7 @@ from commonweal.protocol.signing import (
 )
 from commonweal.protocol.types import Address, JobState, Member, Phase, Role, Wei
 from service.eventjson import from_hex, name_of
-from service.repository import JobUnknown, ProviderUnknown, Repository
+from service.repository import LIVE_STATES, JobUnknown, ProviderUnknown, Repository
 from service.views import JobView, Views
 
 PHASE_OF = {
@@ -49,6 +49,12 @@ PHASE_OF = {
 
 class JobOver(Conflict):
     code = "job-over"
+
+
+class CatchingUp(Unavailable):
+    """Just started, or just told of the job: a moment later it is known."""
+
+    code = "catching-up"
 
 
 class RoundWrong(Conflict):
@@ -98,7 +104,15 @@ class StakeTooLow(Conflict):
 
 
 # A view that lags behind the sender's may be why; worth a second look at the chain.
-PERHAPS_STALE = (JobUnknown, RoundWrong, PhaseClosed, MemberUnknown, SeatUnknown, OpeningWrong)
+PERHAPS_STALE = (
+    JobUnknown,
+    CatchingUp,
+    RoundWrong,
+    PhaseClosed,
+    MemberUnknown,
+    SeatUnknown,
+    OpeningWrong,
+)
 
 
 class Verifier:
@@ -127,8 +141,10 @@ class Verifier:
         view = self._views.get(job)
         if view is not None:
             return view
-        row = self._repository.fetch_job(job)
-        raise JobOver(f"job {job} is over", job=job, state=row["state"])
+        state = self._repository.fetch_job(job)["state"]
+        if state in LIVE_STATES:
+            raise CatchingUp(f"job {job} is being read from the chain", job=job)
+        raise JobOver(f"job {job} is over", job=job, state=state)
 
     # Rounds
 

@@ -72,15 +72,16 @@ class PostedOffer:
 
 
 def compute_id(message: Message) -> str:
-    """The same for every signature of the same value by the same signer."""
-    body = message.model_dump(mode="json", exclude={"signature", "allowlist_proof"})
+    """The same for every signature of the same value; a membership's nonce is in its signature."""
+    is_membership = isinstance(message, JoinMessage | LeaveMessage)
+    body = message.model_dump(mode="json", exclude=set() if is_membership else {"signature"})
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def compute_slot(message: Message) -> str:
     match message:
         case JoinMessage() | LeaveMessage():
-            return f"{message.kind}:{message.job}:{message.provider.lower()}:{message.deadline}"
+            return f"{message.kind}:{message.job}:{compute_id(message)}"
         case BallotCommitmentMessage() | BallotRevealMessage() | ModelAttestationMessage():
             return f"{message.kind}:{message.job}:{message.round}:{message.seat}"
         case _:

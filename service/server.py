@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -17,6 +20,7 @@ from service.settings import Settings
 log = structlog.get_logger(__name__)
 _KEEP_ALIVE_SECONDS = 75  # idle agents keep their connections
 _GRACE_SECONDS = 3
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class PortInUse(Conflict):
@@ -52,6 +56,16 @@ class _Server(uvicorn.Server):
         url = _url_of(sockets[0])
         _write_atomically(self._endpoint, url + "\n")
         log.info("coordinator listening", url=url)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A signal is a wish that has been granted: unlike uvicorn's, it is not raised again."""
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._endpoint.unlink(missing_ok=True)

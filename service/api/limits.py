@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import answer_problem
@@ -16,10 +18,17 @@ _HEADERS = (
         b"default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
     ),
 )
+# A parser that recurses in C does not survive a body of nothing but brackets.
+MAX_DEPTH = 32
+_STRING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"')
+_BRACKET = re.compile(rb"[\[\]{}]")
 
 
 class BodyLimit:
-    """413 before a body above `limit` bytes is read; uploads of blocks bound themselves."""
+    """413 before a body above `limit` bytes is read, 400 for JSON that nests too deep.
+
+    Uploads of blocks bound themselves.
+    """
 
     def __init__(self, app: ASGIApp, *, limit: int, exempt: str) -> None:
         self._app = app
@@ -36,6 +45,11 @@ class BodyLimit:
         body = await self._read(receive)
         if body is None:
             await self._refuse(scope, receive, send)
+            return
+        if is_too_deep(body):
+            detail = f"JSON nests at most {MAX_DEPTH} deep here"
+            response = answer_problem(400, "json-too-deep", detail, limit=MAX_DEPTH)
+            await response(scope, receive, send)
             return
         await self._app(scope, _Replay(body, receive), send)
 
@@ -55,6 +69,15 @@ class BodyLimit:
         response = answer_problem(413, "body-too-large", detail, limit=self._limit)
         response.headers["connection"] = "close"
         await response(scope, receive, send)
+
+
+def is_too_deep(body: bytes) -> bool:
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub(b"", body)):
+        depth += 1 if bracket.group() in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 class _Replay:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
+import signal
+import subprocess
+import threading
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from contracts_stage import Stage, word
-from coordinator_stage import Coordinator, Troupe, play_round
+from contracts_stage import ETHER, TERMS, Stage, Worker, word
+from coordinator_stage import Coordinator, Json, Troupe, play_round, text, wait_for
+from eth_account.signers.local import LocalAccount
+from fastapi.openapi.models import OpenAPI
+
+from commonweal.protocol import signing
+from commonweal.protocol.types import Address, Member, Wei
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -20,20 +31,26 @@ def coordinator(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Itera
     coordinator.close()
 
 
-def recruit(stage: Stage, coordinator: Coordinator, **changes: object) -> Troupe:
+@pytest.fixture(scope="module")
+def workers(stage: Stage) -> list[Worker]:
+    """Rich enough for every job of this module."""
+    return [stage.worker(stake=10_000 * ETHER) for _ in range(4)]
+
+
+def recruit(stage: Stage, coordinator: Coordinator, workers: list[Worker]) -> Troupe:
     """A job whose four members joined through the coordinator."""
     later = stage.reader.fetch_head().timestamp + 3_600
-    job = stage.create_job(stage.account(), recruit_until=later, **changes)
-    troupe = Troupe(stage, job, [stage.worker() for _ in range(4)])
+    job = stage.create_job(stage.account(), recruit_until=later)
+    troupe = Troupe(stage, job, workers)
     ids = [coordinator.accept(troupe.join(worker))[0] for worker in troupe.workers]
     coordinator.wait_mined(ids)
     return troupe
 
 
 def test_a_job_runs_from_joining_to_its_last_round_by_messages_alone(
-    stage: Stage, coordinator: Coordinator
+    stage: Stage, coordinator: Coordinator, workers: list[Worker]
 ) -> None:
-    troupe = recruit(stage, coordinator)
+    troupe = recruit(stage, coordinator, workers)
     job = troupe.job
     for round_ in (1, 2):
         play_round(coordinator, troupe, round_, word(f"model {round_}"))
@@ -63,3 +80,344 @@ def test_a_job_runs_from_joining_to_its_last_round_by_messages_alone(
     assert indexed == chain
     shown = coordinator.get(f"/v1/jobs/{job}")
     assert int(shown["escrow"]) == stage.reader.fetch_job(job, stage.now).escrow
+
+
+@pytest.fixture
+def troupe(stage: Stage, coordinator: Coordinator, workers: list[Worker]) -> Troupe:
+    """A job in its first COMMIT phase."""
+    troupe = recruit(stage, coordinator, workers)
+    coordinator.wait_phase(troupe.job, 1, "commit")
+    return troupe
+
+
+def refusal(coordinator: Coordinator, message: Json | list[Json]) -> tuple[int, str, Json]:
+    response = coordinator.post(message)
+    assert response.headers["content-type"] == "application/problem+json", response.text
+    problem = response.json()
+    assert problem["status"] == response.status_code
+    return response.status_code, problem["code"], problem
+
+
+def test_what_the_chain_would_refuse_is_refused_with_its_code_and_numbers(
+    stage: Stage, coordinator: Coordinator, troupe: Troupe
+) -> None:
+    job, members = troupe.job, troupe.members()
+    worker, other = members[0], members[1]
+    good = troupe.commit(1, 0, worker)
+
+    status, code, problem = refusal(coordinator, troupe.commit(1, 0, other))
+    assert (status, code) == (400, "signature-wrong")
+    assert problem["expected"] == worker.operator.address
+    assert problem["recovered"] == other.operator.address
+
+    replayed = {**troupe.commit(2, 0, worker), "round": 1}
+    assert refusal(coordinator, replayed)[:2] == (400, "signature-wrong")
+    foreign = {**good, "signature": "0x" + "00" * 64}
+    assert refusal(coordinator, foreign)[:2] == (400, "signature-wrong")
+    assert refusal(coordinator, {**good, "job": 999})[:2] == (404, "job-unknown")
+    assert refusal(coordinator, {**good, "member": 99})[:2] == (404, "member-unknown")
+    status, code, problem = refusal(coordinator, {**good, "round": 7})
+    assert (status, code, problem["current"]) == (409, "round-wrong", 1)
+    status, code, problem = refusal(coordinator, troupe.reveal(1, 0))
+    assert (status, code) == (409, "phase-closed")
+    assert (problem["phase"], problem["needed"]) == ("commit", "reveal")
+    assert refusal(coordinator, troupe.attest(1, 0, worker, word("m")))[1] == "phase-closed"
+    joined = troupe.join(worker)
+    assert refusal(coordinator, joined)[:2] == (409, "already-on-chain")
+    expired = troupe.join(worker, deadline=1)
+    assert refusal(coordinator, expired)[:2] == (409, "signature-expired")
+    assert refusal(coordinator, troupe.join(Worker(worker.operator, worker.owner)))[:2] == (
+        404,
+        "provider-unknown",
+    )
+    assert refusal(coordinator, {**good, "job": "x"})[:2] == (422, "invalid-request")
+    assert refusal(coordinator, {**good, "surprise": 1})[:2] == (422, "invalid-request")
+    assert refusal(coordinator, [good] * 65)[:2] == (422, "invalid-request")
+    # Nothing of all that reached the chain or stops the good one.
+    assert stage.round(job).commits == 0
+    coordinator.wait_mined(coordinator.accept(good))
+
+
+def test_a_message_is_accepted_once_and_only_one_value_per_slot(
+    coordinator: Coordinator, troupe: Troupe, stage: Stage
+) -> None:
+    worker = troupe.members()[0]
+    message = troupe.commit(1, 0, worker)
+    (first,) = coordinator.accept(message)
+    assert coordinator.accept(message) == [first]
+    other = word("another commitment")
+    signature = worker.sign(stage.hash_commitment(troupe.job, 1, other))
+    second = {**message, "commitment": text(other), "signature": text(signature)}
+    status, code, problem = refusal(coordinator, second)
+    assert (status, code, problem["id"]) == (409, "slot-taken", first)
+    (state,) = coordinator.wait_mined([first])
+    assert stage.reader.web3.eth.get_transaction_receipt(state["tx"])["status"] == 1
+    assert coordinator.accept(message) == [first]
+
+
+def test_a_wrong_opening_never_costs_the_others_their_batch(
+    coordinator: Coordinator, troupe: Troupe, stage: Stage
+) -> None:
+    members = troupe.members()
+    commits = [troupe.commit(1, member, worker) for member, worker in members.items()]
+    coordinator.wait_mined(coordinator.accept(commits))
+    coordinator.wait_phase(troupe.job, 1, "reveal")
+    wrong = {**troupe.reveal(1, 0), "salt": "0x" + "11" * 32}
+    assert refusal(coordinator, wrong)[:2] == (400, "opening-wrong")
+    # A list is checked as a whole before one of it is accepted.
+    assert refusal(coordinator, [troupe.reveal(1, 1), wrong])[1] == "opening-wrong"
+    assert stage.round(troupe.job).reveals == 0
+    coordinator.wait_mined(coordinator.accept([troupe.reveal(1, member) for member in members]))
+    assert stage.round(troupe.job).reveals == len(members)
+
+
+def test_a_message_that_somebody_else_brought_first_counts_as_mined(
+    coordinator: Coordinator, troupe: Troupe, stage: Stage
+) -> None:
+    members = troupe.members()
+    (waiting,) = coordinator.accept(troupe.commit(1, 0, members[0]))
+    stage.commit(troupe.job, 1, {0: members[0]})
+    coordinator.wait_mined([waiting])
+    shown = coordinator.get(f"/v1/messages/{waiting}")
+    assert (shown["tx"], shown["reason"]) == (None, None)
+
+
+def test_bodies_are_bounded_before_they_are_read(coordinator: Coordinator) -> None:
+    response = coordinator.http.post("/v1/messages", content=b"[" + b" " * 3 * 2**20)
+    assert (response.status_code, response.json()["code"]) == (413, "body-too-large")
+    chunks = (b" " * 2**18 for _ in range(20))
+    response = coordinator.http.post("/v1/messages", content=chunks)
+    assert (response.status_code, response.json()["code"]) == (413, "body-too-large")
+    nested = b"[" * 500_000 + b"]" * 500_000
+    headers = {"content-type": "application/json"}
+    response = coordinator.http.post("/v1/messages", content=nested, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (400, "json-too-deep")
+    assert coordinator.get("/health")["status"] == "ok"
+
+
+def test_reads_have_bounds_and_problems(coordinator: Coordinator, troupe: Troupe) -> None:
+    http = coordinator.http
+    cases = {
+        "/v1/jobs/999": (404, "job-unknown"),
+        "/v1/jobs/0": (422, "invalid-request"),
+        "/v1/jobs?limit=201": (422, "invalid-request"),
+        "/v1/jobs?cursor=x": (400, "invalid-cursor"),
+        "/v1/jobs?state=odd": (422, "invalid-request"),
+        f"/v1/jobs/{troupe.job}/rounds/9": (404, "round-unknown"),
+        f"/v1/jobs/{troupe.job}/payments?cursor=3": (400, "invalid-cursor"),
+        "/v1/jobs/999/events": (404, "job-unknown"),
+        "/v1/providers/0x00": (400, "invalid-address"),
+        "/v1/providers/0x" + "00" * 20: (404, "provider-unknown"),
+        "/v1/messages/nothing": (404, "message-unknown"),
+        "/v1/offers/nothing": (404, "offer-unknown"),
+        "/nowhere": (404, "not-found"),
+    }
+    for path, expected in cases.items():
+        response = http.get(path)
+        problem = response.json()
+        assert (response.status_code, problem["code"]) == expected, path
+        assert response.headers["content-type"] == "application/problem+json"
+    headers = http.get("/health").headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-origin" not in headers
+    pages, cursor = [], ""
+    while True:
+        page = coordinator.get(f"/v1/jobs/{troupe.job}/members?limit=3{cursor}")
+        pages.append([each["member"] for each in page["items"]])
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert pages == [[0, 1, 2], [3]]
+
+
+def test_providers_are_shown_as_the_chain_has_them(
+    coordinator: Coordinator, troupe: Troupe, stage: Stage
+) -> None:
+    owner = troupe.workers[0].provider
+    shown = coordinator.get(f"/v1/providers/{owner}")
+    chain = stage.reader.fetch_provider(owner, stage.now)
+    assert (int(shown["free"]), int(shown["locked"])) == (chain.free, chain.locked)
+    assert shown["roles"] == ["trainer", "validator"]
+    rewards = coordinator.get(f"/v1/providers/{owner}/rewards")
+    credit = sum(
+        m.credit for job in range(1, troupe.job + 1) for m in members_of(stage, job, owner)
+    )
+    assert int(rewards["claimable"]) == credit > 0
+    assert troupe.job in [job["job"] for job in rewards["jobs"]]
+
+
+def test_an_offer_becomes_a_job_at_the_coordinators_cost(
+    coordinator: Coordinator, stage: Stage
+) -> None:
+    requester = stage.account()
+    escrow = TERMS.rounds * TERMS.price_per_round
+    board = stage.deployment["JobBoard"]
+    stage.send(stage.deployer, "CommonwealToken", "transfer", requester.address, escrow)
+    stage.send(requester, "CommonwealToken", "approve", board, escrow)
+    offer = make_offer(stage, requester, escrow)
+    forged = {**offer, "escrow": escrow + 1}
+    response = coordinator.http.post("/v1/jobs", json=forged)
+    assert (response.status_code, response.json()["code"]) == (400, "signature-wrong")
+    poor = make_offer(stage, stage.account(), escrow)
+    response = coordinator.http.post("/v1/jobs", json=poor)
+    assert (response.status_code, response.json()["code"]) == (409, "contract-reverted")
+    response = coordinator.http.post("/v1/jobs", json=offer)
+    assert response.status_code == 202
+    path = f"/v1/offers/{response.json()['id']}"
+    job = wait_for(lambda: coordinator.get(path)["job"], what="the job")
+    wait_for(lambda: coordinator.http.get(f"/v1/jobs/{job}").status_code == 200)
+    shown = coordinator.get(f"/v1/jobs/{job}")
+    assert (shown["requester"], shown["deposit"]) == (requester.address, str(escrow))
+    again = coordinator.http.post("/v1/jobs", json=offer)
+    assert (again.status_code, again.json()["job"]) == (202, job)
+
+
+def test_the_api_describes_itself(coordinator: Coordinator) -> None:
+    document = coordinator.get("/openapi.json")
+    OpenAPI.model_validate(document)
+    schemas = document["components"]["schemas"]
+    for name in re.findall(r'"\$ref": ?"#/components/schemas/([^"]+)"', json.dumps(document)):
+        assert name in schemas
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"], (method, path)
+
+
+def read_events(coordinator: Coordinator, job: int, count: int, last: str = "") -> list[Json]:
+    headers = {"Last-Event-ID": last} if last else {}
+    events: list[Json] = []
+    fields: dict[str, str] = {}
+    with coordinator.http.stream("GET", f"/v1/jobs/{job}/events", headers=headers) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        for line in response.iter_lines():
+            name, _, value = line.partition(": ")
+            fields[name] = value
+            if not line and "data" in fields:
+                events.append({**fields, "data": json.loads(fields["data"])})
+                fields = {}
+            if len(events) == count:
+                return events
+    raise AssertionError(f"the stream ended after {len(events)} events")
+
+
+def test_a_follower_resumes_where_it_left_off(coordinator: Coordinator, troupe: Troupe) -> None:
+    first = read_events(coordinator, troupe.job, 6)
+    names = [event["event"] for event in first]
+    assert names == ["JobCreated", *["MemberJoined"] * 4, "JobStateChanged"]
+    assert first[0]["data"]["escrow"] == str(TERMS.rounds * TERMS.price_per_round)
+    rest = read_events(coordinator, troupe.job, 4, last=first[1]["id"])
+    assert rest == first[2:]
+    # What happens while somebody listens arrives.
+    found: list[Json] = []
+    follow = threading.Thread(
+        target=lambda: found.extend(read_events(coordinator, troupe.job, 2, first[-1]["id"]))
+    )
+    follow.start()
+    coordinator.accept(troupe.commit(1, 0, troupe.members()[0]))
+    follow.join(timeout=20)
+    assert [event["event"] for event in found] == ["RoundOpened", "UpdatesCommitted"]
+    response = coordinator.http.get(f"/v1/jobs/{troupe.job}/events", headers={"Last-Event-ID": "x"})
+    assert (response.status_code, response.json()["code"]) == (400, "invalid-cursor")
+
+
+@pytest.fixture
+def another(stage: Stage, tmp_path: Path) -> Iterator[Coordinator]:
+    coordinator = Coordinator(stage, tmp_path)
+    yield coordinator
+    coordinator.close()
+
+
+def test_killed_between_accepting_and_sending_it_sends_after_its_restart(
+    stage: Stage, another: Coordinator, workers: list[Worker]
+) -> None:
+    another.options = {"--relay-delay": 60}
+    another.start()
+    troupe = recruit(stage, another, workers)
+    another.wait_phase(troupe.job, 1, "commit")
+    (waiting,) = another.accept(troupe.commit(1, 2, troupe.members()[2]))
+    assert another.get(f"/v1/messages/{waiting}")["state"] == "accepted"
+    another.stop(signal.SIGKILL)
+    assert stage.round(troupe.job).commits == 0
+    another.options = {"--relay-delay": 0.1}
+    another.start()
+    another.wait_mined([waiting])
+    assert stage.round(troupe.job).committed == {2}
+
+
+def test_on_an_empty_database_in_mid_job_it_catches_up_and_carries_on(
+    stage: Stage, coordinator: Coordinator, another: Coordinator, troupe: Troupe
+) -> None:
+    members = troupe.members()
+    commits = [troupe.commit(1, member, worker) for member, worker in members.items()]
+    coordinator.wait_mined(coordinator.accept(commits))
+    another.start()
+    another.wait_phase(troupe.job, 1, "reveal")
+    another.wait_mined(another.accept([troupe.reveal(1, member) for member in members]))
+    for path in ("", "/members", "/rounds", "/rounds/1/updates"):
+        url = f"/v1/jobs/{troupe.job}{path}"
+        wait_for(lambda url=url: another.get(url) == coordinator.get(url), what=url)  # type: ignore[misc]
+    assert another.stop() == 0
+    before = (another.folder / "log").stat().st_size
+    done = subprocess.run(another.command("reindex"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "events indexed" in done.stdout
+    assert (another.folder / "log").stat().st_size == before
+
+
+def test_it_ends_on_a_signal_and_takes_its_endpoint_away(another: Coordinator) -> None:
+    another.start()
+    endpoint = another.folder / "data" / "endpoint"
+    with another.http.stream("GET", "/v1/jobs/1/events"):
+        assert another.stop(signal.SIGINT) == 0
+    assert not endpoint.exists()
+    assert "Traceback" not in another.log
+    assert another.account.key.hex() not in another.log
+
+
+def test_a_start_that_cannot_work_says_why(coordinator: Coordinator, another: Coordinator) -> None:
+    port = coordinator.http.base_url.port
+    (another.folder / "wrong").write_text("wrong\n")
+    cases = {
+        ("--port", port): "port-in-use",
+        ("--password-file", another.folder / "wrong"): "password-wrong",
+        ("--rpc-url", "http://127.0.0.1:1"): "chain-unavailable",
+        ("--deployment", another.folder / "none.json"): "deployment-not-found",
+        ("--port", 70_000): "invalid-settings",
+    }
+    for options, code in cases.items():
+        command = another.run_command(*options)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.splitlines()[-1].startswith(f"{code}: "), done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def members_of(stage: Stage, job: int, owner: Address) -> list[Member]:
+    members = stage.reader.fetch_members(job, stage.now)
+    return [member for member in members if member.provider == owner]
+
+
+def make_offer(stage: Stage, requester: LocalAccount, escrow: int) -> Json:
+    later = stage.reader.fetch_head().timestamp + 3_600
+    parameters = replace(TERMS, recruit_until=later)
+    nonce = 2**200 + 7
+    digest = signing.hash_job_offer(
+        stage.deployment.board_domain,
+        Address(requester.address),
+        signing.compute_parameters_hash(parameters),
+        Wei(escrow),
+        nonce,
+        later,
+    )
+    shown = {
+        name: text(value) if isinstance(value, bytes) else value
+        for name, value in asdict(parameters).items()
+    }
+    return {
+        "requester": requester.address,
+        "parameters": shown,
+        "escrow": escrow,
+        "nonce": nonce,
+        "deadline": later,
+        "signature": text(signing.sign_compact(bytes(requester.key), digest)),
+    }
