@@ -42,7 +42,8 @@ _NOISE_DEVIATIONS = 5.0
 _NOISE_FLOOR_MAX = 0.5
 _SMOOTHING = 0.5  # of clear agreement or disagreement
 _MEMORY_WHEN_NEUTRAL = 0.95  # of the standing, when an update is neither
-_OPPOSED = -3.0  # noise floors
+# Updates of five that cancel have a mean cosine of −1/4 to one another: no opposition in that.
+_OPPOSED = -0.25
 _IDLE_NORM = 0.05  # of the median norm
 _HARM = -6.0  # standard errors of the leave-one-out loss
 _UNIT = 1000
@@ -216,7 +217,7 @@ def _update_standing(before: Mapping[int, float], seen: Measurement) -> dict[int
     standing = {}
     for at, member in enumerate(seen.members):
         agreement = float(seen.agreement[at])
-        neutral = abs(agreement) < -_OPPOSED * seen.floor and seen.structure[at] > seen.floor
+        neutral = _OPPOSED < agreement < seen.floor and seen.structure[at] > seen.floor
         kept = _MEMORY_WHEN_NEUTRAL if neutral else _SMOOTHING
         smoothed = kept * before.get(member, agreement) + (1 - kept) * agreement
         standing[member] = 0.0 if member in seen.copies else smoothed
@@ -240,7 +241,7 @@ def _is_useful(seen: Measurement, at: int, standing: Mapping[int, float], share:
         and share >= _IDLE_NORM
         and standing[seen.members[at]] > seen.floor
         and float(seen.structure[at]) > seen.floor
-        and float(seen.agreement[at]) > _OPPOSED * seen.floor
+        and float(seen.agreement[at]) > _OPPOSED
         and (float(seen.harm[at]) > _HARM or float(seen.agreement[at]) > seen.floor)
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -25,7 +25,9 @@ class LogisticModel(_Spec):
 class MlpModel(_Spec):
     family: Literal["mlp"] = "mlp"
     inputs: Annotated[int, Field(gt=0, le=1_000_000)]
-    hidden: Annotated[tuple[Annotated[int, Field(gt=0, le=65_536)], ...], Field(min_length=1, max_length=16)]
+    hidden: Annotated[
+        tuple[Annotated[int, Field(gt=0, le=65_536)], ...], Field(min_length=1, max_length=16)
+    ]
     classes: Annotated[int, Field(ge=2, le=10_000)]
 
 
@@ -33,9 +35,21 @@ class CnnModel(_Spec):
     """Blocks of 3×3 convolution (padding 1), ReLU and 2×2 max pooling, then one linear layer."""
 
     family: Literal["cnn"] = "cnn"
-    shape: tuple[Annotated[int, Field(gt=0, le=64)], Annotated[int, Field(gt=0, le=1024)], Annotated[int, Field(gt=0, le=1024)]]
-    channels: Annotated[tuple[Annotated[int, Field(gt=0, le=1024)], ...], Field(min_length=1, max_length=8)]
+    shape: tuple[
+        Annotated[int, Field(gt=0, le=64)],
+        Annotated[int, Field(gt=0, le=1024)],
+        Annotated[int, Field(gt=0, le=1024)],
+    ]
+    channels: Annotated[
+        tuple[Annotated[int, Field(gt=0, le=1024)], ...], Field(min_length=1, max_length=8)
+    ]
     classes: Annotated[int, Field(ge=2, le=10_000)]
+
+    @model_validator(mode="after")
+    def _require_pixels_after_pooling(self) -> CnnModel:
+        if min(self.shape[1:]) >> len(self.channels) == 0:
+            raise ValueError(f"{len(self.channels)} poolings leave nothing of {self.shape}")
+        return self
 
 
 ModelSpec = Annotated[LogisticModel | MlpModel | CnnModel, Field(discriminator="family")]
@@ -63,8 +77,12 @@ class EncodingSpec(_Spec):
 
 class AggregationSpec(_Spec):
     rule: Literal["weighted-mean", "mean", "median", "trimmed-mean"] = "weighted-mean"
-    trim_bps: Annotated[int, Field(ge=0, lt=5000, description="cut from each end, trimmed-mean only")] = 1000
-    clip_to_median: Annotated[bool, Field(description="scale updates down to the median norm first")] = True
+    trim_bps: Annotated[
+        int, Field(ge=0, lt=5000, description="cut from each end, trimmed-mean only")
+    ] = 1000
+    clip_to_median: Annotated[
+        bool, Field(description="scale updates down to the median norm first")
+    ] = True
     server_learning_rate: Annotated[float, Field(gt=0, le=10)] = 1.0
 
 
@@ -78,7 +96,9 @@ class DataSpec(_Spec):
 
     features: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=4)]
     classes: Annotated[int, Field(ge=2, le=10_000)]
-    validation: Annotated[str | None, Field(description="CID of a validation set (safetensors: x, y)")] = None
+    validation: Annotated[
+        str | None, Field(description="CID of a validation set (safetensors: x, y)")
+    ] = None
 
 
 class LimitsSpec(_Spec):
