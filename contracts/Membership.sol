@@ -108,16 +108,21 @@ abstract contract Membership is Rewards {
     }
 
     /// Members and jobs that do not exist have no operators either.
-    function operatorsOf(uint256 job, bytes calldata members) external view returns (address[] memory operators) {
+    function operatorsOf(uint256 job, bytes calldata members) external view returns (address[] memory) {
         JobRecord storage record = _jobs[job];
         uint256 count = members.length / 2;
-        operators = new address[](count);
+        address[] memory words = new address[](count + 1); // the answer as it goes out: offset, length, operators
         if (count < FEW) {
             for (uint256 i = 0; i < count; ++i) {
-                operators[i] = _operatorOf(record, _memberAt(members, i));
+                words[i + 1] = _operatorOf(record, _memberAt(members, i));
             }
         } else {
-            _readOperators(record, members, operators);
+            _readOperators(record, members, words);
+        }
+        assembly ("memory-safe") {
+            mstore(words, 0x20)
+            mstore(add(words, 0x20), count)
+            return(words, add(0x40, shl(5, count)))
         }
     }
 
@@ -216,21 +221,23 @@ abstract contract Membership is Rewards {
         return its.active ? its.operator : address(0);
     }
 
-    function _readOperators(JobRecord storage record, bytes calldata members, address[] memory operators) private view {
+    function _readOperators(JobRecord storage record, bytes calldata members, address[] memory words) private view {
         bytes memory page = CodePages.allocate();
         uint256 loaded = type(uint256).max;
         uint256 stale = 0;
-        for (uint256 i = 0; i < operators.length; ++i) {
-            uint256 member = _memberAt(members, i);
-            if (member >= SumTree.CAPACITY) continue;
-            if (member >> 7 != loaded) {
-                loaded = member >> 7;
-                stale = record.stale[loaded >> 1];
-                CodePages.load(record.pages[loaded], page);
+        unchecked {
+            for (uint256 i = 1; i < words.length; ++i) {
+                uint256 member = _memberAt(members, i - 1);
+                if (member >= SumTree.CAPACITY) continue;
+                if (member >> 7 != loaded) {
+                    loaded = member >> 7;
+                    stale = record.stale[loaded >> 1];
+                    CodePages.load(record.pages[loaded], page);
+                }
+                address operator = CodePages.entryAt(page, member);
+                if (operator == address(0) || (stale >> (member & 255)) & 1 != 0) operator = _operatorOf(record, member);
+                words[i] = operator;
             }
-            address operator = CodePages.entryAt(page, member);
-            bool usable = operator != address(0) && (stale >> (member & 255)) & 1 == 0;
-            operators[i] = usable ? operator : _operatorOf(record, member);
         }
     }
 

@@ -62,14 +62,14 @@ abstract contract Rewards is JobStore, ReentrancyGuardTransient {
         uint256 slot = 0;
         uint256 due = 0; // payments gathered for `slot`
         uint256 end = payments.length / PAYMENT * PAYMENT;
-        for (uint256 offset = 0; offset < end; offset += PAYMENT) {
-            (uint256 member, uint256 amount) = _paymentAt(payments, offset);
-            units += amount;
-            if (member >> 2 != slot) {
-                _addCredit(record, slot, due);
-                (slot, due) = (member >> 2, 0);
-            }
-            unchecked {
+        unchecked {
+            for (uint256 offset = 0; offset < end; offset += PAYMENT) {
+                (uint256 member, uint256 amount) = _paymentAt(payments, offset);
+                units += amount;
+                if (member >> 2 != slot) {
+                    _addCredit(record, slot, due);
+                    (slot, due) = (member >> 2, 0);
+                }
                 due += amount << ((member & 3) << 6);
             }
         }
