@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import cache
 from importlib import util
 from pathlib import Path
 from types import TracebackType
@@ -194,10 +195,15 @@ def _is_answering(rpc_url: str) -> bool:
     return True
 
 
+@cache
+def _client() -> httpx.Client:
+    """One for the process: making one reads the system's certificates, which takes a while."""
+    return httpx.Client(trust_env=False, timeout=30)
+
+
 def _request(rpc_url: str, method: str, params: list[object]) -> object:
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    with httpx.Client(trust_env=False, timeout=30) as client:
-        answer = client.post(rpc_url, json=body).json()
+    answer = _client().post(rpc_url, json=body).json()
     if "error" in answer:
         raise ChainNotStarted(f"{method}: {answer['error'].get('message')}", method=method)
     return answer["result"]

@@ -17,8 +17,9 @@ import numpy as np
 from commonweal.errors import InvalidInput
 from commonweal.learning.data import Dataset
 from commonweal.learning.models import forward
+from commonweal.learning.optimisers import build_optimiser
 from commonweal.learning.weights import Weights
-from commonweal.protocol.specs import JobSpec, TrainingSpec
+from commonweal.protocol.specs import JobSpec
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +100,7 @@ class _Run:
         self.spec = spec
         self.start = _to_tensors(weights, device)
         self.weights = {name: t.clone().requires_grad_() for name, t in self.start.items()}
-        self.optimiser = _build_optimiser(spec.training, list(self.weights.values()))
+        self.optimiser = build_optimiser(spec.training, list(self.weights.values()))
         self.x = torch.as_tensor(data.x, device=device)
         self.y = torch.as_tensor(data.y, device=device)
         self.prior = _log_prior(spec, data).to(device)
@@ -119,7 +120,6 @@ class _Run:
 
         logits = forward(self.spec.model, self.weights, self.x[rows]) + self.prior
         loss = functional.cross_entropy(logits, self.y[rows])
-        self.optimiser.zero_grad(set_to_none=True)
         (loss + self._proximal_term()).backward()  # type: ignore[no-untyped-call]
         if self.spec.training.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.spec.training.clip_norm)
@@ -133,22 +133,6 @@ class _Run:
             return 0.0
         distances = [(t - self.start[name]).square().sum() for name, t in self.weights.items()]
         return 0.5 * mu * sum(distances[1:], distances[0])
-
-
-def _build_optimiser(spec: TrainingSpec, weights: list[Tensor]) -> torch.optim.Optimizer:
-    import torch
-
-    if spec.optimiser == "adamw":
-        return torch.optim.AdamW(
-            weights, lr=spec.learning_rate, weight_decay=spec.weight_decay, foreach=False
-        )
-    return torch.optim.SGD(
-        weights,
-        lr=spec.learning_rate,
-        momentum=spec.momentum,
-        weight_decay=spec.weight_decay,
-        foreach=False,
-    )
 
 
 def _log_prior(spec: JobSpec, data: Dataset) -> Tensor:
