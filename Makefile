@@ -10,7 +10,7 @@ SOLIDITY := $(shell find contracts -name '*.sol' 2>/dev/null)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check lint types imports contracts unit integration clean distclean
+.PHONY: help setup abi demo dev test check lint types imports contracts unit integration clean distclean
 
 help: ## print this text
 	@echo "Commonweal: train models together without trusting each other."
@@ -35,6 +35,9 @@ node_modules/.installed: package-lock.json package.json | .venv/.installed
 artifacts/.compiled: $(SOLIDITY) hardhat.config.js node_modules/.installed
 	npx --no-install hardhat compile
 	@mkdir -p artifacts && touch $@
+
+abi: setup ## renew the ABIs and bytecode that ship in the Python package
+	python -m commonweal.abi
 
 demo: setup ## the whole thing on a local chain: seven nodes, two of them cheats, ten rounds
 	@weal demo $(ARGS)

@@ -123,7 +123,7 @@ def decode_revert(data: bytes) -> ContractReverted:
     if abi is None:
         return ContractReverted(f"0x{data[:4].hex()}" if data else "")
     try:
-        values = decode(get_abi_input_types(abi), data[4:])  # type: ignore[arg-type]
+        values = decode([collapse_if_tuple(entry) for entry in abi["inputs"]], data[4:])
     except DecodingError:
         return ContractReverted(abi["name"])
     named = zip(abi["inputs"], values, strict=True)

@@ -257,7 +257,7 @@ class FaultProven(_Event):
     member: int
     fault: Fault
     provider: Address
-    slash: int  # id in the registry, see the contract for faults that slash nothing
+    slash: int  # id in the registry; 0 if nothing was slashed
 
 
 # ProviderRegistry
