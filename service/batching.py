@@ -36,19 +36,10 @@ from service.views import JobView
 
 _PATIENCE = 8  # times the delay, for a batch into which messages keep dropping
 _LAST_SECONDS = 2  # of a phase, in which nothing is held back
-_BY_MEMBER = frozenset(
-    {"MemberSignatureWrong", "AlreadyCommitted", "AlreadyRevealed", "NotTrainer"}
-)
+# What is on chain already blames nobody: the next look at the chain settles it.
+_BY_MEMBER = frozenset({"MemberSignatureWrong", "NotTrainer"})
 _BY_SEAT = frozenset(
-    {
-        "SeatUnknown",
-        "SeatSignatureWrong",
-        "BallotAlreadyCommitted",
-        "BallotNotCommitted",
-        "BallotLengthWrong",
-        "BallotWrong",
-        "AlreadyAttested",
-    }
+    {"SeatUnknown", "SeatSignatureWrong", "BallotNotCommitted", "BallotLengthWrong", "BallotWrong"}
 )
 
 
@@ -60,6 +51,7 @@ class Batch:
     kind: str
     letters: tuple[Letter, ...]
     calls: tuple[ContractCall, ...]
+    updates: int = 0  # of the round: a tally or a settlement walks all of them
 
     @property
     def ids(self) -> list[str]:
@@ -74,7 +66,7 @@ class Batch:
     @property
     def gas(self) -> int:
         """A bound that holds whether or not this batch closes its phase, draws, or settles."""
-        return min(1_500_000 + 60_000 * len(self.letters) * len(self.calls), 16_000_000)
+        return min(1_500_000 + 60_000 * (len(self.letters) + self.updates), 16_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +191,8 @@ def _missing(round_: Round, current: Sequence[Letter]) -> int:
 def _build(view: JobView, letters: Sequence[Letter]) -> Batch:
     messages = [letter.message for letter in letters]
     kind = messages[0].kind
-    return Batch(view.job.job, kind, tuple(letters), tuple(_calls(view, messages)))
+    calls = tuple(_calls(view, messages))
+    return Batch(view.job.job, kind, tuple(letters), calls, view.round.commits)
 
 
 def _calls(view: JobView, messages: Sequence[Message]) -> list[ContractCall]:

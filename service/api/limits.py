@@ -20,6 +20,7 @@ _HEADERS = (
 )
 # A parser that recurses in C does not survive a body of nothing but brackets.
 MAX_DEPTH = 32
+_DRAINED = 8  # times the limit
 _STRING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"')
 _BRACKET = re.compile(rb"[\[\]{}]")
 
@@ -39,10 +40,7 @@ class BodyLimit:
         if scope["type"] != "http" or scope["path"].startswith(self._exempt):
             await self._app(scope, receive, send)
             return
-        if _declared_length(scope) > self._limit:
-            await self._refuse(scope, receive, send)
-            return
-        body = await self._read(receive)
+        body = await self._read(scope, receive)
         if body is None:
             await self._refuse(scope, receive, send)
             return
@@ -53,16 +51,24 @@ class BodyLimit:
             return
         await self._app(scope, _Replay(body, receive), send)
 
-    async def _read(self, receive: Receive) -> bytes | None:
-        """None if there is more than the limit. The routes take whole bodies anyway."""
-        body = b""
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        """None if there is more than the limit. The routes take whole bodies anyway.
+
+        A little more is read and thrown away: who is still writing would not see the refusal.
+        """
+        kept: list[bytes] = []
+        total, refused = 0, _declared_length(scope) > self._limit
         while True:
             message = await receive()
-            body += bytes(message.get("body", b""))
-            if len(body) > self._limit:
-                return None
-            if not message.get("more_body", False):
-                return body
+            chunk = bytes(message.get("body", b""))
+            total += len(chunk)
+            refused = refused or total > self._limit
+            if refused:
+                kept.clear()
+            else:
+                kept.append(chunk)
+            if not message.get("more_body", False) or total > _DRAINED * self._limit:
+                return None if refused else b"".join(kept)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         detail = f"a body has at most {self._limit} bytes here"

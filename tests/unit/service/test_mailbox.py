@@ -1,0 +1,67 @@
+"""Messages are kept once, one value per slot, until the chain has them or refuses them."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine
+
+from commonweal.protocol.messages import JoinMessage, UpdateCommitmentMessage
+from service.mailbox import Mailbox, MessageUnknown, SlotTaken
+
+
+def commitment(value: str = "aa", signature: str = "11") -> UpdateCommitmentMessage:
+    return UpdateCommitmentMessage(
+        job=1, round=1, member=0, commitment="0x" + value * 32, signature="0x" + signature * 64
+    )
+
+
+def join(signature: str) -> JoinMessage:
+    return JoinMessage(
+        job=1,
+        provider="0x" + "00" * 20,
+        roles=1,
+        stake=2**200,
+        deadline=9,
+        signature="0x" + signature * 64,
+    )
+
+
+def test_one_value_is_one_message_whoever_signs_it_how_often(database: Engine) -> None:
+    mailbox = Mailbox(database)
+    first = mailbox.post(commitment())
+    assert mailbox.post(commitment(signature="22")) == first
+    with pytest.raises(SlotTaken):
+        mailbox.post(commitment(value="bb"))
+    assert [x.message for x in mailbox.fetch_waiting()[1]] == [commitment()]
+
+
+def test_a_refused_message_may_come_again_and_frees_its_slot(database: Engine) -> None:
+    mailbox = Mailbox(database)
+    first = mailbox.post(commitment())
+    mailbox.mark_refused([first.id], "seed-pending")
+    assert mailbox.fetch(first.id).reason == "seed-pending"
+    assert mailbox.fetch_waiting() == {}
+    assert mailbox.post(commitment()).state == "accepted"
+    assert mailbox.fetch(first.id).reason is None
+
+
+def test_joining_again_with_another_nonce_is_another_message(database: Engine) -> None:
+    mailbox = Mailbox(database)
+    assert mailbox.post(join("11")).id != mailbox.post(join("22")).id
+    assert len(mailbox.fetch_waiting()[1]) == 2
+
+
+def test_what_was_on_its_way_waits_again_after_a_restart(database: Engine) -> None:
+    mailbox = Mailbox(database)
+    sent = mailbox.post(commitment())
+    mailbox.mark_sent([sent.id])
+    assert (mailbox.fetch_waiting(), mailbox.count_waiting()) == ({}, 1)
+    mailbox.reopen_sent()
+    assert mailbox.fetch(sent.id).state == "accepted"
+    mailbox.mark_mined([sent.id], None, 12)
+    assert (mailbox.fetch(sent.id).block_number, mailbox.count_waiting()) == (12, 0)
+
+
+def test_an_unknown_message_is_named(database: Engine) -> None:
+    with pytest.raises(MessageUnknown, match="nothing"):
+        Mailbox(database).fetch("nothing")
