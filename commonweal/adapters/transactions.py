@@ -47,6 +47,9 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 MAX_GAS = 16_777_216  # EIP-7825: no chain takes a transaction above this
+# A block later the same call may have more to do: the first reveal after the seed block draws the
+# committee too. Gas that is not used is not paid.
+_HEADROOM = 500_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 
 
@@ -139,7 +142,7 @@ class TransactionSender:
             self._reader.simulate(call | {"gas": gas}, "latest")
             return gas
         estimate = self._reader.ask(lambda: self._reader.web3.eth.estimate_gas(call))
-        return min(estimate * 12 // 10, MAX_GAS)
+        return min(estimate * 12 // 10 + _HEADROOM, MAX_GAS)
 
     def _sign(self, intent: str, to: Address, data: bytes, gas: int) -> StoredTransaction:
         least = fetch_nonce(self._reader, self.address)
