@@ -24,7 +24,7 @@ for optimiser in ("sgd", "adamw"):
     result = train(spec, initial_weights(spec.model, 0), local.train, seed=0)
     assert evaluate(spec, result.weights, local.holdout).accuracy > 0.5
 heavy = ["sklearn", "scipy", "sympy", "torch._dynamo", "torch._inductor"]
-sys.exit(" ".join(name for name in heavy if name in sys.modules))
+sys.exit(" ".join(name for name in heavy if name in sys.modules) or 0)
 """
 
 
