@@ -163,9 +163,7 @@ class Stage:
         signature = worker.sign(signing.hash_job_join(domain, *message))
         details = (job, worker.provider, int(roles), stake, FOREVER, list(proof), signature)
         self.send(self.relay, "JobBoard", "joinJob", *details)
-        return int(
-            self.reader.call("JobBoard", "memberIndexOf", job, worker.provider, at=self.now)
-        )
+        return int(self.reader.call("JobBoard", "memberIndexOf", job, worker.provider, at=self.now))
 
     # One round
 
