@@ -58,7 +58,7 @@ def describe(network: Network) -> str:
         "",
         "To use it from another terminal:",
         *(f"export {name}={value}" for name, value in environment.items()),
-        f"weal job submit examples/digits.yaml   # {len(network.agents)} agents wait for work",
+        "weal job submit examples/digits.yaml   # it waits for 7 trainers, or an hour",
         "",
         "Ctrl-C stops everything.",
     ]

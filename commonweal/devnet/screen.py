@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -42,7 +43,7 @@ class Screen:
         self._names = names
 
     def say(self, text: str) -> None:
-        self._console.print(escape(text), highlight=False)
+        self._console.print(escape(text), highlight=False, soft_wrap=True)
 
     def show_progress(self, follower: Follower) -> None:
         if not self._console.is_terminal:
@@ -64,12 +65,12 @@ class Screen:
             if round_.is_over and round_.round not in self._printed:
                 self._printed.add(round_.round)
                 cells = self._describe(follower, round_)
-                self.say(
-                    "round {} {}: {} committed, verified {}, rejected {}, {} {}".format(*cells)
-                )
+                text = "round {} {}: {} committed; verified {}; rejected {}; accuracy {}; {}"
+                self.say(text.format(*cells))
 
     def _build_progress(self, follower: Follower) -> Table:
-        table = Table(title=f"Job {follower.job}", title_justify="left")
+        title = f"Job {follower.job}"
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for column in ("round", "phase", "committed", "verified", "rejected", "accuracy", "time"):
             table.add_column(column)
         for round_ in follower.rounds.values():
@@ -114,12 +115,11 @@ class Screen:
         self._table("Rounds (accuracy on digits that no node ever saw)", columns, rows)
 
     def show_providers(self, providers: Sequence[ProviderResult]) -> None:
-        columns = ["provider", "behaviour", "committed", "verified", "rejected", "invalid"]
+        columns = ["provider", "committed", "verified", "rejected", "invalid"]
         columns += ["earned", "slashed", "stake"]
         rows = [
             [
                 each.name,
-                each.behaviour,
                 *map(str, (each.committed, each.verified, each.rejected, each.invalid)),
                 *map(_format_tokens, (each.earned_wei, each.slashed_wei, each.stake_wei)),
             ]
@@ -153,7 +153,7 @@ class Screen:
             self._console.print(f"  [{colour}]{mark:3}[/{colour}] {escape(text)}", highlight=False)
 
     def _table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        table = Table(title=title, title_justify="left")
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index == 0 else "right")
         for row in rows:

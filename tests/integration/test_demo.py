@@ -254,6 +254,39 @@ def test_a_signal_stops_every_process(tmp_path: Path, number: int, status: int) 
     assert [pid for pid in children if is_running(pid)] == []
 
 
+def test_dev_prints_what_a_developer_needs_and_ends_on_ctrl_c(tmp_path: Path) -> None:
+    command = [str(WEAL), "dev", "--agents", "1", "--data-dir", str(tmp_path / "dev")]
+    dev = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert dev.stdout is not None
+    lines: list[str] = []
+    while not lines or not lines[-1].startswith("Ctrl-C"):
+        line = dev.stdout.readline()
+        assert line, "".join(lines)
+        lines.append(line.strip())
+    exports = dict(line.split(" ", 1)[1].split("=", 1) for line in lines if line[:6] == "export")
+    assert set(exports) == {
+        "WEAL_URL",
+        "WEAL_RPC",
+        "WEAL_DEPLOYMENT",
+        "WEAL_KEYSTORE",
+        "WEAL_PASSWORD_FILE",
+    }
+    listed = subprocess.run(
+        [str(WEAL), "job", "list", "--json"],
+        env={**os.environ, **exports},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(listed.stdout)["items"] == []
+    children = find_descendants(dev.pid)
+    assert len(children) == 3
+    dev.send_signal(signal.SIGINT)
+    dev.communicate(timeout=30)
+    assert dev.returncode == 0
+    assert [pid for pid in children if is_running(pid)] == []
+
+
 def wait_for_children(parent: subprocess.Popen[bytes], count: int) -> list[int]:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
