@@ -162,4 +162,4 @@ class Screen:
 
 
 def _format_tokens(wei: int) -> str:
-    return f"{wei / TOKEN:,.3f}" if wei else "0"
+    return f"{wei / TOKEN:,.2f}" if wei else "0"
