@@ -258,9 +258,7 @@ class Messages:
 
     def attestation(self, seat: int, member: int) -> ModelAttestationMessage:
         model = random.Random(f"model {self.round}").randbytes(32)
-        digest = hash_model_attestation(
-            self.network.domain, self.network.job, self.round, model
-        )
+        digest = hash_model_attestation(self.network.domain, self.network.job, self.round, model)
         return ModelAttestationMessage(
             job=self.network.job,
             round=self.round,

@@ -19,7 +19,7 @@ abstract contract Ballots is RoundProgress {
         _requireEqual(seats.length, commitments.length);
         _requireEqual(signatures.length, 64 * seats.length);
         address[] memory operators = _operatorsOn(job, header, seats);
-        bytes32 domain = _domainSeparatorV4();
+        bytes32 domain = _domain();
         for (uint256 i = 0; i < seats.length; ++i) {
             uint256 seat = Packed.uint8At(seats, i);
             if (Bitmaps.has(header.ballotsCommitted, seat)) revert BallotAlreadyCommitted(seat);
@@ -62,7 +62,7 @@ abstract contract Ballots is RoundProgress {
             if (seat >= header.seats) revert SeatUnknown(seat);
             Packed.putUint16(members, 2 * i, _memberOn(committee, seat));
         }
-        return board.operatorsOf(job, members);
+        return _operatorsOf(job, members);
     }
 
     function _requireSignedBy(address operator, bytes32 digest, bytes calldata signatures, uint256 index, uint256 seat) internal view {

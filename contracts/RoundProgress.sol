@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Job} from "./interfaces/IJobBoard.sol";
 import {FailureReason, Phase} from "./interfaces/IRounds.sol";
 import {Bitmaps} from "./libraries/Bitmaps.sol";
-import {Header, RoundState, Terms} from "./libraries/RoundState.sol";
+import {Header, IWords, JobWords, RoundState} from "./libraries/RoundState.sol";
 import {RoundStore} from "./RoundStore.sol";
 
 /// How a round moves on: opening, closing of phases, the draw, failure. Every transition is open to everybody.
@@ -25,13 +23,13 @@ abstract contract RoundProgress is RoundStore {
     function _start(uint256 job, Header memory header) private {
         if (!board.isReady(job)) revert JobNotReady(job);
         board.markRunning(job);
-        Job memory its = board.jobOf(job);
+        uint256[29] memory its = IWords(address(board)).jobOf(job);
+        uint256 feeGrace = IWords(address(parameters)).parametersAt(its[JobWords.PARAMETERS_VERSION])[JobWords.FEE_GRACE];
         InFlight storage round = _rounds[job];
-        round.terms = RoundState.termsOf(its, parameters.parametersAt(its.parametersVersion).feeGrace);
-        round.prices = its.parameters.pricePerRound | uint256(its.parameters.validatorShareBps) << 128
-            | uint256(its.parameters.coordinatorShareBps) << 144 | uint256(SafeCast.toUint96(its.quantum)) << 160;
-        round.coordinator = its.parameters.coordinator;
-        round.models[header.parent] = its.parameters.initialModel;
+        round.terms = RoundState.termsOf(its, feeGrace);
+        round.prices = RoundState.pricesOf(its);
+        round.coordinator = address(uint160(its[JobWords.COORDINATOR]));
+        round.models[header.parent] = bytes32(its[JobWords.INITIAL_MODEL]);
         _open(job, header);
     }
 

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {Job, IJobBoard} from "./interfaces/IJobBoard.sol";
+import {IJobBoard} from "./interfaces/IJobBoard.sol";
 import {IModelLedger} from "./interfaces/IModelLedger.sol";
 import {IParameters} from "./interfaces/IParameters.sol";
 import {IRounds, Phase} from "./interfaces/IRounds.sol";
+import {CompactSignatures} from "./libraries/CompactSignatures.sol";
 import {Header, RoundState, Terms} from "./libraries/RoundState.sol";
 
 /// What is kept about rounds, and the checks that open every call.
 /// DANGER: a job's slots are used again in every round and are never cleared (a zeroed slot costs four times as much to fill
 /// as a used one). A slot's content counts only as far as the header says so: bitmap words by `freshCommitted` and
 /// `freshRevealed`, batches by `batches`, the reveals hash by `reveals`, a seat's slots by its bits.
-abstract contract RoundStore is IRounds, EIP712 {
+abstract contract RoundStore is IRounds {
     uint256 internal constant MAX_BATCH = 256;
 
     struct InFlight {
         uint256 header;
         Terms terms;
-        uint256 prices; // uint128 pricePerRound, uint16 validatorShareBps, uint16 coordinatorShareBps, uint96 quantum
+        uint256 prices; // see RoundState.pricesOf
         address coordinator;
         bytes32 revealsHash;
         bytes32 tallyHash;
@@ -34,16 +34,25 @@ abstract contract RoundStore is IRounds, EIP712 {
     IJobBoard public immutable board;
     IModelLedger public immutable ledger;
     IParameters public immutable parameters;
+    uint256 private immutable _chainId;
+    bytes32 private immutable _domainAtHome;
 
     mapping(uint256 job => InFlight) internal _rounds;
     /// By seat: member + 1 in 16 bits; from bit 240 on, one bit per seat that missed its duty.
     mapping(uint256 job => mapping(uint256 round => uint256)) internal _committees;
     mapping(uint256 job => mapping(uint256 round => mapping(uint256 word => uint256))) internal _unrevealed;
 
-    constructor(IJobBoard board_, IModelLedger ledger_, IParameters parameters_) EIP712("Commonweal", "1") {
+    constructor(IJobBoard board_, IModelLedger ledger_, IParameters parameters_) {
         board = board_;
         ledger = ledger_;
         parameters = parameters_;
+        _chainId = block.chainid;
+        _domainAtHome = CompactSignatures.domainOf(address(this));
+    }
+
+    /// After a fork of the chain its signatures must not count on both sides.
+    function _domain() internal view returns (bytes32) {
+        return block.chainid == _chainId ? _domainAtHome : CompactSignatures.domainOf(address(this));
     }
 
     function _load(uint256 job) internal view returns (Header memory) {
@@ -65,6 +74,15 @@ abstract contract RoundStore is IRounds, EIP712 {
     function _enterInTime(uint256 job, uint256 round, Phase phase) internal view returns (Header memory header) {
         header = _enter(job, round, phase);
         if (_isOver(header)) revert PhaseOver(job, uint64(header.endsAt), block.timestamp);
+    }
+
+    /// As the board's view, but its answer is taken as it lies in memory: decoding a hundred addresses costs 20,000 gas.
+    function _operatorsOf(uint256 job, bytes memory members) internal view returns (address[] memory operators) {
+        (bool answered, bytes memory answer) = address(board).staticcall(abi.encodeCall(IJobBoard.operatorsOf, (job, members)));
+        assert(answered);
+        assembly ("memory-safe") {
+            operators := add(answer, 0x40) // behind the answer's length and the array's offset
+        }
     }
 
     function _isOver(Header memory header) internal view returns (bool) {

@@ -18,7 +18,7 @@ abstract contract Settlement is Ballots {
         _requireSize(seats.length);
         _requireEqual(signatures.length, 64 * seats.length);
         address[] memory operators = _operatorsOn(job, header, seats);
-        bytes32 digest = CompactSignatures.digestOf(_domainSeparatorV4(), CompactSignatures.MODEL_ATTESTATION, job, round, modelDigest);
+        bytes32 digest = CompactSignatures.digestOf(_domain(), CompactSignatures.MODEL_ATTESTATION, job, round, modelDigest);
         uint256 earlier = header.attested;
         for (uint256 i = 0; i < seats.length; ++i) {
             uint256 seat = Packed.uint8At(seats, i);
@@ -36,8 +36,12 @@ abstract contract Settlement is Ballots {
         if (!header.agreed) revert NoModelYet(job, round);
         bytes32 tallied = keccak256(abi.encode(keccak256(scores), keccak256(shares)));
         if (tallied != _rounds[job].tallyHash) revert TallyWrong(tallied, _rounds[job].tallyHash);
+        uint256[] memory members = _revealedMembers(job, header);
+        bytes32 root = VerdictTree.rootOf(VerdictTree.leavesOf(members, _digestsOf(job, header, reveals), scores));
         Payments.Split memory split = _splitOf(job, header, scores);
-        bytes32 root = _settleUpdates(job, header, split, _digestsOf(job, header, reveals), scores, shares);
+        Payments.takeSeats(split, _committees[job][round], shares);
+        Payments.payTrainers(split, members, scores);
+        Payments.payRemainingSeats(split);
         header.parent ^= 1; // the agreed model's slot
         _noteAbsent(job, header);
         bytes32 model = _parentModel(job, header);
@@ -74,15 +78,16 @@ abstract contract Settlement is Ballots {
             hash = keccak256(abi.encodePacked(hash, reveals[i]));
         }
         if (hash != _rounds[job].revealsHash) revert RevealsWrong(hash, _rounds[job].revealsHash);
-        unchecked {
-            for (uint256 i = 0; i < reveals.length; ++i) {
-                bytes calldata records = reveals[i];
-                uint256 count = records.length / Packed.ENTRY;
-                for (uint256 record = 0; record < count; ++record) {
-                    (uint256 member, bytes32 digest) = Packed.entryAt(records, record);
-                    digests[member] = digest;
-                }
-            }
+        for (uint256 i = 0; i < reveals.length; ++i) {
+            Packed.scatter(reveals[i], digests);
+        }
+    }
+
+    function _revealedMembers(uint256 job, Header memory header) private view returns (uint256[] memory members) {
+        members = new uint256[](header.reveals);
+        uint256 size;
+        for (uint256 word = 0; word < _wordsIn(header.freshRevealed); ++word) {
+            size = Bitmaps.unpack(_revealedWord(job, header, word), word << 8, members, size);
         }
     }
 
@@ -95,36 +100,6 @@ abstract contract Settlement is Ballots {
             Payments.sumOf(scores),
             header.reveals + header.seats
         );
-    }
-
-    /// Walks the revealed updates, members ascending: one leaf and one payment each, seats' payments merged in.
-    function _settleUpdates(
-        uint256 job,
-        Header memory header,
-        Payments.Split memory split,
-        bytes32[] memory digests,
-        bytes calldata scores,
-        bytes calldata shares
-    ) private view returns (bytes32) {
-        bytes32[] memory leaves = new bytes32[](header.reveals);
-        Payments.takeSeats(split, _committees[job][header.round], shares);
-        uint256 rank;
-        unchecked {
-            for (uint256 word = 0; word << 8 < digests.length; ++word) {
-                uint256 bits = _revealedWord(job, header, word);
-                for (uint256 member = word << 8; bits != 0; ++member) {
-                    if (bits & 1 != 0) {
-                        uint256 score = Packed.uint16At(scores, rank);
-                        leaves[rank] = VerdictTree.leafOf(member, digests[member], score);
-                        Payments.payTrainer(split, member, score);
-                        ++rank;
-                    }
-                    bits >>= 1;
-                }
-            }
-        }
-        Payments.payRemainingSeats(split);
-        return VerdictTree.rootOf(leaves);
     }
 
     /// The coordinator has `feeGrace` seconds from the tally to take the fee; then whoever ends the wait earns it.

@@ -19,7 +19,8 @@ abstract contract Updates is RoundProgress {
         _requireEqual(signatures.length, 64 * commitments.length);
         uint256[] memory trainers = board.trainersOf(job);
         _markCommitted(job, header, trainers, members);
-        bytes memory entries = _signedEntries(job, round, members, commitments, signatures);
+        _requireSigned(job, round, members, commitments, signatures);
+        bytes memory entries = Packed.entriesOf(members, commitments);
         uint256 batch = header.batches++;
         header.commits += commitments.length;
         _rounds[job].batches[batch] = keccak256(entries);
@@ -51,63 +52,63 @@ abstract contract Updates is RoundProgress {
     }
 
     function _markCommitted(uint256 job, Header memory header, uint256[] memory trainers, bytes calldata members) private {
-        uint256 count = members.length / 2;
-        uint256 previous = Packed.uint16At(members, 0);
-        uint256 word = previous >> 8;
-        uint256 bits = _committedWord(job, header, word);
-        uint256 allowed = word < trainers.length ? trainers[word] : 0;
-        for (uint256 i = 0; i < count; ++i) {
-            uint256 member = Packed.uint16At(members, i);
-            if (i != 0 && member <= previous) revert MembersUnsorted(previous, member);
-            if (member >> 8 != word) {
-                _storeCommitted(job, header, word, bits);
-                word = member >> 8;
-                bits = _committedWord(job, header, word);
-                allowed = word < trainers.length ? trainers[word] : 0;
+        uint256 word = type(uint256).max;
+        uint256 bits;
+        uint256 free; // members of the word who may still commit
+        uint256 lowest; // the least that the next member may be
+        unchecked {
+            for (uint256 i = 0; i < members.length / 2; ++i) {
+                uint256 member = Packed.uint16At(members, i);
+                if (member < lowest) revert MembersUnsorted(lowest - 1, member);
+                lowest = member + 1;
+                if (member >> 8 != word) {
+                    if (i != 0) _storeCommitted(job, header, word, bits);
+                    word = member >> 8;
+                    bits = _committedWord(job, header, word);
+                    free = word < trainers.length ? trainers[word] & ~bits : 0;
+                }
+                uint256 bit = 1 << (member & 0xff);
+                if (free & bit == 0) _refuse(member, bits & bit != 0);
+                bits |= bit;
             }
-            uint256 bit = 1 << (member & 0xff);
-            if (allowed & bit == 0) revert NotTrainer(member);
-            if (bits & bit != 0) revert AlreadyCommitted(member);
-            bits |= bit;
-            previous = member;
         }
         _storeCommitted(job, header, word, bits);
     }
 
-    function _signedEntries(uint256 job, uint256 round, bytes calldata members, bytes32[] calldata commitments, bytes calldata signatures)
+    function _refuse(uint256 member, bool committed) private pure {
+        if (committed) revert AlreadyCommitted(member);
+        revert NotTrainer(member);
+    }
+
+    function _requireSigned(uint256 job, uint256 round, bytes calldata members, bytes32[] calldata commitments, bytes calldata signatures)
         private
         view
-        returns (bytes memory entries)
     {
-        address[] memory operators = board.operatorsOf(job, members);
-        bytes32 domain = _domainSeparatorV4();
-        entries = Packed.allocate(Packed.ENTRY * commitments.length);
-        for (uint256 i = 0; i < commitments.length; ++i) {
-            uint256 member = Packed.uint16At(members, i);
-            bytes32 commitment = Packed.wordAt(commitments, i);
-            bytes32 digest = CompactSignatures.digestOf(domain, CompactSignatures.UPDATE_COMMITMENT, job, round, commitment);
-            (bytes32 r, bytes32 vs) = Packed.pairAt(signatures, i);
-            address signer = CompactSignatures.recover(digest, r, vs);
-            if (signer == address(0) || signer != operators[i]) revert MemberSignatureWrong(member, signer);
-            Packed.putEntry(entries, Packed.ENTRY * i, member, commitment);
-        }
+        address[] memory operators = _operatorsOf(job, members);
+        (uint256 wrong, address signer) = CompactSignatures.findWrong(
+            _domain(), CompactSignatures.UPDATE_COMMITMENT, job, round, commitments, signatures, operators
+        );
+        if (wrong != commitments.length) revert MemberSignatureWrong(Packed.uint16At(members, wrong), signer);
     }
 
     function _markRevealed(uint256 job, Header memory header, bytes calldata members, uint256 opened) private {
-        uint256 count = members.length / 2;
         uint256 word = type(uint256).max;
         uint256 bits;
-        for (uint256 i = 0; i < count; ++i) {
-            if ((opened >> i) & 1 == 0) continue;
-            uint256 member = Packed.uint16At(members, i);
-            if (member >> 8 != word) {
-                if (word != type(uint256).max) _storeRevealed(job, header, word, bits);
-                word = member >> 8;
-                bits = _revealedWord(job, header, word);
+        unchecked {
+            for (uint256 i = 0; opened != 0; ++i) {
+                if (opened & 1 != 0) {
+                    uint256 member = Packed.uint16At(members, i);
+                    if (member >> 8 != word) {
+                        if (word != type(uint256).max) _storeRevealed(job, header, word, bits);
+                        word = member >> 8;
+                        bits = _revealedWord(job, header, word);
+                    }
+                    uint256 bit = 1 << (member & 0xff);
+                    if (bits & bit != 0) revert AlreadyRevealed(member);
+                    bits |= bit;
+                }
+                opened >>= 1;
             }
-            uint256 bit = 1 << (member & 0xff);
-            if (bits & bit != 0) revert AlreadyRevealed(member);
-            bits |= bit;
         }
         _storeRevealed(job, header, word, bits);
     }
@@ -118,20 +119,8 @@ abstract contract Updates is RoundProgress {
         pure
         returns (bytes32)
     {
-        uint256 size = members.length / 2;
-        bytes memory entries = Packed.allocate(Packed.ENTRY * size);
-        uint256 next;
-        uint256 record = 32;
-        for (uint256 i = 0; i < size; ++i) {
-            uint256 member = Packed.uint16At(members, i);
-            bytes32 value = Packed.wordAt(words, next++);
-            if ((opened >> i) & 1 != 0) {
-                Packed.putEntry(records, record, member, value);
-                record += Packed.ENTRY;
-                value = Commitments.compute(preimage, member, value, Packed.wordAt(words, next++));
-            }
-            Packed.putEntry(entries, Packed.ENTRY * i, member, value);
-        }
+        bytes memory entries = Packed.allocate(Packed.ENTRY * (members.length / 2));
+        Commitments.open(preimage, members, opened, words, entries, records);
         return keccak256(entries);
     }
 

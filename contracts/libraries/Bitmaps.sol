@@ -18,6 +18,20 @@ library Bitmaps {
         }
     }
 
+    /// Appends the set bits of `word` to `list` from `size` on, ascending, each plus `base`. Returns the new size.
+    function unpack(uint256 word, uint256 base, uint256[] memory list, uint256 size) internal pure returns (uint256) {
+        assembly ("memory-safe") {
+            let to := add(add(list, 0x20), shl(5, size))
+            for {} word { word := shr(1, word) } {
+                mstore(to, base)
+                to := add(to, shl(5, and(word, 1)))
+                base := add(base, 1)
+            }
+            size := shr(5, sub(to, add(list, 0x20)))
+        }
+        return size;
+    }
+
     function has(uint256 word, uint256 bit) internal pure returns (bool) {
         return (word >> bit) & 1 != 0;
     }

@@ -21,4 +21,36 @@ library Commitments {
             commitment := keccak256(preimage, 0xe0)
         }
     }
+
+    /// Fills `entries` with a batch's (uint16 member, bytes32 commitment) records, from its members and words (see
+    /// IRounds.revealUpdates), and `records`, behind its first word, with the (member, digest) of those that are opened.
+    function open(uint256 preimage, bytes calldata members, uint256 opened, bytes32[] calldata words, bytes memory entries, bytes memory records)
+        internal
+        pure
+    {
+        assembly ("memory-safe") {
+            let member := members.offset
+            let word := words.offset
+            let record := add(records, 0x40)
+            let entry := add(entries, 0x20)
+            for { let end := add(entry, mload(entries)) } lt(entry, end) { entry := add(entry, 34) } {
+                let value := calldataload(word)
+                mstore(entry, calldataload(member)) // all behind the member is overwritten
+                if and(opened, 1) {
+                    mstore(record, calldataload(member))
+                    mstore(add(record, 2), value)
+                    record := add(record, 34)
+                    word := add(word, 0x20)
+                    mstore(add(preimage, 0x80), shr(240, calldataload(member)))
+                    mstore(add(preimage, 0xa0), value)
+                    mstore(add(preimage, 0xc0), calldataload(word))
+                    value := keccak256(preimage, 0xe0)
+                }
+                mstore(add(entry, 2), value)
+                opened := shr(1, opened)
+                word := add(word, 0x20)
+                member := add(member, 2)
+            }
+        }
+    }
 }

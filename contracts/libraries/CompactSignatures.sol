@@ -50,4 +50,43 @@ library CompactSignatures {
             signer := mload(0x00)
         }
     }
+
+    /// Checks signature i over words[i] against operators[i], for all of them. Returns the first index that is wrong, with
+    /// who signed there instead, or the number of words.
+    function findWrong(bytes32 domain, bytes32 messageType, uint256 job, uint256 round, bytes32[] calldata words, bytes calldata signatures, address[] memory operators)
+        internal
+        view
+        returns (uint256 index, address signer)
+    {
+        assembly ("memory-safe") {
+            // Laid out once: the struct's four words, the digest's preimage, the precompile's four words.
+            let message := mload(0x40)
+            let preimage := add(message, 0x80)
+            let input := add(message, 0x100)
+            mstore(message, messageType)
+            mstore(add(message, 0x20), job)
+            mstore(add(message, 0x40), round)
+            mstore(preimage, hex"1901")
+            mstore(add(preimage, 0x02), domain)
+            let word := words.offset
+            let signature := signatures.offset
+            let operator := add(operators, 0x20)
+            for {} lt(index, words.length) { index := add(index, 1) } {
+                mstore(add(message, 0x60), calldataload(word))
+                mstore(add(preimage, 0x22), keccak256(message, 0x80))
+                mstore(input, keccak256(preimage, 0x42))
+                let vs := calldataload(add(signature, 0x20))
+                mstore(add(input, 0x20), add(shr(255, vs), 27))
+                mstore(add(input, 0x40), calldataload(signature))
+                mstore(add(input, 0x60), shr(1, shl(1, vs)))
+                mstore(0x00, 0) // the precompile writes nothing for a signature that is none
+                pop(staticcall(gas(), 1, input, 0x80, 0x00, 0x20))
+                signer := mload(0x00)
+                if or(iszero(signer), xor(signer, mload(operator))) { break }
+                word := add(word, 0x20)
+                signature := add(signature, 0x40)
+                operator := add(operator, 0x20)
+            }
+        }
+    }
 }

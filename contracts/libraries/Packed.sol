@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 /// Reads fixed-width big-endian records out of calldata and writes them to memory.
-/// DANGER: nothing here checks a bound. The caller compares the length with the number of records first.
+/// DANGER: nothing here checks a bound, neither of calldata nor of memory. The caller compares the length with the number of records first.
 library Packed {
     uint256 internal constant ENTRY = 34; // uint16 member, bytes32 word
 
@@ -27,17 +27,9 @@ library Packed {
     /// Two words of a 64-byte record.
     function pairAt(bytes calldata data, uint256 index) internal pure returns (bytes32 first, bytes32 second) {
         assembly ("memory-safe") {
-            let at := add(data.offset, shl(6, index))
-            first := calldataload(at)
-            second := calldataload(add(at, 32))
-        }
-    }
-
-    function entryAt(bytes calldata data, uint256 index) internal pure returns (uint256 member, bytes32 word) {
-        assembly ("memory-safe") {
-            let at := add(data.offset, mul(ENTRY, index))
-            member := shr(240, calldataload(at))
-            word := calldataload(add(at, 2))
+            let place := add(data.offset, shl(6, index))
+            first := calldataload(place)
+            second := calldataload(add(place, 32))
         }
     }
 
@@ -63,17 +55,58 @@ library Packed {
         }
     }
 
+    /// The same, with up to 32 bytes behind the end: only into memory from `allocate`.
+    function putWord(bytes memory data, uint256 offset, uint256 value) internal pure {
+        assembly ("memory-safe") {
+            mstore(add(add(data, 32), offset), value)
+        }
+    }
+
     function putEntry(bytes memory data, uint256 offset, uint256 member, bytes32 word) internal pure {
         assembly ("memory-safe") {
-            let at := add(add(data, 32), offset)
-            mstore(at, shl(240, member))
-            mstore(add(at, 2), word)
+            let place := add(add(data, 32), offset)
+            mstore(place, shl(240, member))
+            mstore(add(place, 2), word)
         }
     }
 
     function putPayment(bytes memory data, uint256 offset, uint256 member, uint256 units) internal pure {
         assembly ("memory-safe") {
             mstore(add(add(data, 32), offset), or(shl(240, member), shl(176, units)))
+        }
+    }
+
+    /// (uint16 member, bytes32 word) for each of `words`.
+    function entriesOf(bytes calldata members, bytes32[] calldata words) internal pure returns (bytes memory entries) {
+        entries = allocate(ENTRY * words.length);
+        assembly ("memory-safe") {
+            let to := add(entries, 0x20)
+            let member := members.offset
+            let word := words.offset
+            let end := add(word, shl(5, words.length))
+            for {} lt(word, end) { word := add(word, 0x20) } {
+                mstore(to, calldataload(member))
+                mstore(add(to, 2), calldataload(word))
+                to := add(to, ENTRY)
+                member := add(member, 2)
+            }
+        }
+    }
+
+    function itemAt(uint256[] memory list, uint256 index) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := mload(add(add(list, 0x20), shl(5, index)))
+        }
+    }
+
+    /// Puts each record's word to its member's place in `words`.
+    function scatter(bytes calldata records, bytes32[] memory words) internal pure {
+        assembly ("memory-safe") {
+            let start := add(words, 0x20)
+            let end := add(records.offset, sub(records.length, mod(records.length, ENTRY)))
+            for { let from := records.offset } lt(from, end) { from := add(from, ENTRY) } {
+                mstore(add(start, shl(5, shr(240, calldataload(from)))), calldataload(add(from, 2)))
+            }
         }
     }
 

@@ -7,6 +7,7 @@ import {Tally} from "./Tally.sol";
 /// Splits one round's price. All divisions round down; the dust stays in the escrow.
 library Payments {
     uint256 private constant BPS = 10_000;
+    uint256 private constant SPECIAL = 65534; // and above: not a score to pay for
     uint256 private constant RECORD = 10; // uint16 member, uint64 units
     uint256 private constant NO_MEMBER = type(uint256).max;
 
@@ -24,7 +25,7 @@ library Payments {
         uint256 nextMember; // the member of that seat
     }
 
-    /// `prices`: uint128 pricePerRound, uint16 validatorShareBps, uint16 coordinatorShareBps, uint96 quantum, from the low end.
+    /// `prices`: see RoundState.pricesOf.
     function prepare(uint256 prices, uint256 minTrainers, uint256 committeeSize, uint256 sum, uint256 payees)
         internal
         pure
@@ -42,9 +43,11 @@ library Payments {
     }
 
     function sumOf(bytes calldata scores) internal pure returns (uint256 sum) {
-        unchecked {
-            for (uint256 i = 0; i < scores.length / 2; ++i) {
-                sum += Tally.ordinary(Packed.uint16At(scores, i));
+        assembly ("memory-safe") {
+            let end := add(scores.offset, scores.length)
+            for { let from := scores.offset } lt(from, end) { from := add(from, 2) } {
+                let score := shr(240, calldataload(from))
+                sum := add(sum, mul(score, lt(score, SPECIAL)))
             }
         }
     }
@@ -66,20 +69,51 @@ library Payments {
         split.nextMember = count == 0 ? NO_MEMBER : seats[0] >> 64;
     }
 
-    /// Members must come ascending. A member's payment for its seat is added to the one for its update.
-    function payTrainer(Split memory split, uint256 member, uint256 score) internal pure {
-        while (split.nextMember < member) _pay(split, split.nextMember, _takeSeat(split));
-        uint256 units;
-        score = Tally.ordinary(score);
-        unchecked {
-            if (score != 0) {
-                // Below 2^128 * 2^16.
-                uint256 pay = split.trainerPool * score / split.sum;
-                units = (pay < split.cap ? pay : split.cap) / split.quantum;
+    /// `members` ascending, a score each. A member's payment for its seat is added to the one for its update.
+    function payTrainers(Split memory split, uint256[] memory members, bytes calldata scores) internal pure {
+        uint256 done;
+        while (done < members.length) {
+            done = _payUntilSeat(split, members, scores, done);
+            if (done == members.length) return;
+            uint256 member = members[done];
+            if (split.nextMember < member) {
+                _pay(split, split.nextMember, _takeSeat(split));
+            } else {
+                uint256 units = _unitsFor(split, Packed.uint16At(scores, done++));
+                _pay(split, member, units + _takeSeat(split));
             }
         }
-        if (split.nextMember == member) units += _takeSeat(split);
-        _pay(split, member, units);
+    }
+
+    function _unitsFor(Split memory split, uint256 score) private pure returns (uint256) {
+        score = Tally.ordinary(score);
+        if (score == 0) return 0;
+        uint256 pay = split.trainerPool * score / split.sum;
+        return (pay < split.cap ? pay : split.cap) / split.quantum;
+    }
+
+    /// The same for all members from the `from`-th on who come before the next seat's. Returns the first who is not paid.
+    function _payUntilSeat(Split memory split, uint256[] memory members, bytes calldata scores, uint256 from) private pure returns (uint256 index) {
+        (uint256 pool, uint256 cap, uint256 sum, uint256 quantum) = (split.trainerPool, split.cap, split.sum, split.quantum);
+        (uint256 nextMember, uint256 used, bytes memory payments) = (split.nextMember, split.used, split.payments);
+        assembly ("memory-safe") {
+            let to := add(add(payments, 0x20), used)
+            let start := to
+            let count := mload(members)
+            for { index := from } lt(index, count) { index := add(index, 1) } {
+                let member := mload(add(add(members, 0x20), shl(5, index)))
+                if iszero(lt(member, nextMember)) { break }
+                let score := shr(240, calldataload(add(scores.offset, shl(1, index))))
+                if iszero(lt(score, SPECIAL)) { continue }
+                let pay := div(mul(pool, score), sum) // below 2^128 * 2^16
+                if gt(pay, cap) { pay := cap }
+                let units := div(pay, quantum)
+                mstore(to, or(shl(240, member), shl(176, units)))
+                to := add(to, mul(RECORD, iszero(iszero(units))))
+            }
+            used := add(used, sub(to, start))
+        }
+        split.used = used;
     }
 
     function payRemainingSeats(Split memory split) internal pure {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Job} from "../interfaces/IJobBoard.sol";
 import {Phase} from "../interfaces/IRounds.sol";
 
 /// The round in flight, unpacked. In storage it is one word.
@@ -22,6 +21,28 @@ struct Header {
     uint256 attested;
     uint256 freshCommitted; // bit per bitmap word that was written in this round; the others hold an older round's bits
     uint256 freshRevealed;
+}
+
+/// `Job` and `ProtocolParameters` hold static fields only, so their words can be read without the decoders of the
+/// structs, which would be a twentieth of the size that a contract may have.
+interface IWords {
+    function jobOf(uint256 job) external view returns (uint256[29] memory);
+    function parametersAt(uint256 version) external view returns (uint256[14] memory);
+}
+
+/// Where a field stands among them.
+library JobWords {
+    uint256 internal constant PARAMETERS_VERSION = 2;
+    uint256 internal constant QUANTUM = 9;
+    uint256 internal constant INITIAL_MODEL = 11;
+    uint256 internal constant PRICE_PER_ROUND = 13;
+    uint256 internal constant VALIDATOR_SHARE = 14;
+    uint256 internal constant COORDINATOR_SHARE = 15;
+    uint256 internal constant COORDINATOR = 16;
+    uint256 internal constant MIN_TRAINERS = 17;
+    uint256 internal constant COMMITTEE_SIZE = 19;
+    uint256 internal constant COMMIT_WINDOW = 21;
+    uint256 internal constant FEE_GRACE = 4;
 }
 
 /// What a job's rounds need of its parameters, copied once: one word instead of ten cold ones in every call.
@@ -60,12 +81,19 @@ library RoundState {
         word |= header.attested << 208 | header.freshCommitted << 224 | header.freshRevealed << 240;
     }
 
-    function termsOf(Job memory job, uint64 feeGrace_) internal pure returns (Terms) {
-        uint256 word = job.parameters.commitWindow | uint256(job.parameters.revealWindow) << 32;
-        word |= uint256(job.parameters.ballotCommitWindow) << 64 | uint256(job.parameters.ballotRevealWindow) << 96;
-        word |= uint256(job.parameters.attestWindow) << 128 | uint256(job.parameters.committeeSize) << 160;
-        word |= uint256(job.parameters.minTrainers) << 168;
-        return Terms.wrap(word | uint256(feeGrace_) << 184);
+    function termsOf(uint256[29] memory job, uint256 feeGrace_) internal pure returns (Terms) {
+        uint256 word = job[JobWords.COMMITTEE_SIZE] << 160 | job[JobWords.MIN_TRAINERS] << 168 | feeGrace_ << 184;
+        for (uint256 phase = 0; phase < 5; ++phase) {
+            word |= job[JobWords.COMMIT_WINDOW + phase] << (32 * phase);
+        }
+        return Terms.wrap(word);
+    }
+
+    /// uint128 pricePerRound, uint16 validatorShareBps, uint16 coordinatorShareBps, uint96 quantum, from the low end.
+    /// The quantum fits: escrow is a uint128, its quantum at most 2^65.
+    function pricesOf(uint256[29] memory job) internal pure returns (uint256) {
+        return job[JobWords.PRICE_PER_ROUND] | job[JobWords.VALIDATOR_SHARE] << 128 | job[JobWords.COORDINATOR_SHARE] << 144
+            | job[JobWords.QUANTUM] << 160;
     }
 
     function window(Terms terms, Phase phase) internal pure returns (uint256) {

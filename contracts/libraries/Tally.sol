@@ -2,18 +2,17 @@
 pragma solidity ^0.8.28;
 
 import {SCORE_UNAVAILABLE} from "../interfaces/IRounds.sol";
+import {Lanes} from "./Lanes.sol";
 import {Packed} from "./Packed.sol";
 
 /// Turns secret ballots, now open, into one score per update and one share per ballot.
+/// Sixteen updates go through at once (see Lanes). The few that need counting rather than sorting, because somebody
+/// gave a special score or a seat judges its own member, are decided one by one.
 /// DANGER: ballots must be checked for number (at most 15) and length (two bytes per update) before they come here.
 library Tally {
     uint256 internal constant NOBODY = type(uint256).max;
     uint256 private constant BPS = 10_000;
-
-    // Up to fifteen values are kept sorted in one word, in lanes of 17 bits: 16 for the value and a guard above it.
-    uint256 private constant ONES = 0x400020001000080004000200010000800040002000100008000400020001;
-    uint256 private constant GUARDS = 0x4000200010000800040002000100008000400020001000080004000200010000;
-    uint256 private constant FULL = 0x3fffdfffeffff7fffbfffdfffeffff7fffbfffdfffeffff7fffbfffdfffeffff;
+    uint256 private constant BLOCK = 16; // updates in a word
 
     struct Result {
         bytes scores; // uint16 per update
@@ -25,22 +24,20 @@ library Tally {
     function tally(bytes[] calldata ballots, uint256[] memory own, uint256 updates) internal pure returns (Result memory result) {
         uint256[] memory offsets = _offsetsOf(ballots);
         uint256[] memory deviations = new uint256[](ballots.length);
-        bytes memory owners = _ownersOf(own, updates);
+        uint256[] memory scratch = new uint256[](ballots.length);
         bytes memory scores = Packed.allocate(2 * updates);
-        uint256 weight;
+        uint256 weights;
         unchecked {
-            for (uint256 update = 0; update < updates; ++update) {
-                uint256 owner = _ownerOf(owners, update);
-                uint256 score = _scoreOf(offsets, owner, update);
-                Packed.putUint16(scores, 2 * update, score);
-                uint256 worth = ordinary(score);
-                weight += worth;
-                _addDeviations(deviations, offsets, owner, update, worth);
+            for (uint256 first = 0; first < updates; first += BLOCK) {
+                uint256 mask = updates - first < BLOCK ? ~(type(uint256).max >> (BLOCK * (updates - first))) : type(uint256).max;
+                uint256 verdicts = _verdictsOf(offsets, scratch, own, first, mask);
+                Packed.putWord(scores, 2 * first, verdicts);
+                weights += _addDeviations(deviations, offsets, 2 * first, mask, verdicts);
             }
         }
         result.scores = scores;
-        result.anyVerified = weight != 0;
-        result.shares = _sharesOf(deviations, weight, own, scores);
+        result.anyVerified = weights != 0;
+        result.shares = _sharesOf(offsets, deviations, Lanes.sum(weights), own, scores);
     }
 
     /// What a score is worth where values are added: the two special ones count as nothing.
@@ -53,7 +50,8 @@ library Tally {
         return deviation >= weight ? 0 : BPS - BPS * deviation / weight;
     }
 
-    function _sharesOf(uint256[] memory deviations, uint256 weight, uint256[] memory own, bytes memory scores)
+    /// `deviations` come in lanes and count every update; a seat's own is taken out here.
+    function _sharesOf(uint256[] memory offsets, uint256[] memory deviations, uint256 weight, uint256[] memory own, bytes memory scores)
         private
         pure
         returns (uint256[] memory shares)
@@ -61,22 +59,14 @@ library Tally {
         shares = deviations;
         for (uint256 ballot = 0; ballot < own.length; ++ballot) {
             uint256 counted = weight;
-            if (own[ballot] != NOBODY) counted -= ordinary(Packed.getUint16(scores, 2 * own[ballot]));
-            shares[ballot] = shareOf(deviations[ballot], counted);
-        }
-    }
-
-    /// One byte per update: the ballot of its own maker plus one, 0 if its maker has none.
-    function _ownersOf(uint256[] memory own, uint256 updates) private pure returns (bytes memory owners) {
-        owners = new bytes(updates);
-        for (uint256 ballot = 0; ballot < own.length; ++ballot) {
-            if (own[ballot] != NOBODY) owners[own[ballot]] = bytes1(uint8(ballot + 1));
-        }
-    }
-
-    function _ownerOf(bytes memory owners, uint256 update) private pure returns (uint256 ballot) {
-        assembly ("memory-safe") {
-            ballot := sub(byte(0, mload(add(add(owners, 0x20), update))), 1) // 0 wraps to NOBODY
+            uint256 deviation = Lanes.sum(deviations[ballot]);
+            if (own[ballot] != NOBODY) {
+                uint256 verdict = ordinary(Packed.getUint16(scores, 2 * own[ballot]));
+                uint256 given = ordinary(_scoreIn(offsets[ballot], own[ballot]));
+                counted -= verdict;
+                deviation -= given > verdict ? given - verdict : verdict - given;
+            }
+            shares[ballot] = shareOf(deviation, counted);
         }
     }
 
@@ -92,60 +82,81 @@ library Tally {
         }
     }
 
-    /// The verdict on one update. More than half INVALID or UNAVAILABLE decide; else the lower median of the rest.
-    function _scoreOf(uint256[] memory offsets, uint256 owner, uint256 update) private pure returns (uint256 score) {
+    function _scoreIn(uint256 offset, uint256 update) private pure returns (uint256 score) {
         assembly ("memory-safe") {
-            let sorted := FULL // every lane full, so that an unused one sorts last
-            let values := 0
-            let malformed := 0
-            let missing := 0
-            let shift := shl(1, update)
-            let at := add(offsets, 0x20)
-            let end := add(at, shl(5, mload(offsets)))
-            let skipped := add(at, shl(5, owner)) // NOBODY: the word before the first
-            for {} lt(at, end) { at := add(at, 0x20) } {
-                if eq(at, skipped) { continue }
-                let value := shr(240, calldataload(add(mload(at), shift)))
-                if gt(value, 65533) {
-                    malformed := add(malformed, eq(value, 65535))
-                    missing := add(missing, eq(value, 65534))
-                    continue
-                }
-                // A guard survives where lane >= value. Lanes ascend, so the lowest surviving one marks the place.
-                let guards := and(sub(or(sorted, GUARDS), mul(value, ONES)), GUARDS)
-                let unit := shr(16, and(guards, sub(0, guards)))
-                let below := and(sorted, sub(unit, 1))
-                sorted := or(or(below, mul(value, unit)), shl(17, xor(sorted, below)))
-                values := add(values, 1)
+            score := shr(240, calldataload(add(offset, shl(1, update))))
+        }
+    }
+
+    /// The verdicts on sixteen updates, as they stand in a ballot.
+    function _verdictsOf(uint256[] memory offsets, uint256[] memory scratch, uint256[] memory own, uint256 first, uint256 mask)
+        private
+        pure
+        returns (uint256 verdicts)
+    {
+        unchecked {
+            uint256 special = Lanes.load(scratch, offsets, 2 * first, mask, 16) << 16;
+            verdicts = Lanes.median(scratch) << 16;
+            special |= Lanes.load(scratch, offsets, 2 * first, mask, 0);
+            verdicts |= Lanes.median(scratch);
+            for (uint256 i = 0; i < own.length; ++i) {
+                if (Packed.itemAt(own, i) - first < BLOCK) special |= 1 << (16 * (BLOCK - 1 - (Packed.itemAt(own, i) - first)));
             }
-            let counted := add(values, add(malformed, missing))
-            switch gt(shl(1, malformed), counted)
-            case 1 { score := 65535 }
-            default {
-                switch gt(shl(1, missing), counted)
-                case 1 { score := 65534 }
-                default { if values { score := and(shr(mul(17, shr(1, sub(values, 1))), sorted), 0xffff) } }
+            for (uint256 lane = 0; special != 0; ++lane) {
+                if (special & 0xffff != 0) {
+                    uint256 update = first + BLOCK - 1 - lane;
+                    uint256 changed = (verdicts >> (16 * lane) & 0xffff) ^ _countedScore(offsets, own, update);
+                    verdicts ^= changed << (16 * lane);
+                }
+                special >>= 16;
             }
         }
     }
 
-    /// Adds |ballot - verdict| to the deviation of every ballot but the maker's own.
-    function _addDeviations(uint256[] memory deviations, uint256[] memory offsets, uint256 owner, uint256 update, uint256 worth) private pure {
-        assembly ("memory-safe") {
-            let shift := shl(1, update)
-            let at := add(offsets, 0x20)
-            let end := add(at, shl(5, mload(offsets)))
-            let skipped := add(at, shl(5, owner))
-            let toDeviation := sub(deviations, offsets)
-            for {} lt(at, end) { at := add(at, 0x20) } {
-                if eq(at, skipped) { continue }
-                let value := shr(240, calldataload(add(mload(at), shift)))
-                value := mul(value, lt(value, 65534))
-                let difference := sub(value, worth)
-                if lt(value, worth) { difference := sub(worth, value) }
-                let deviation := add(at, toDeviation)
-                if difference { mstore(deviation, add(mload(deviation), difference)) }
+    /// The rule itself, for one update: more than half INVALID or UNAVAILABLE decide; else the lower median of the rest.
+    function _countedScore(uint256[] memory offsets, uint256[] memory own, uint256 update) private pure returns (uint256) {
+        uint256[] memory sorted = new uint256[](offsets.length);
+        uint256 values;
+        uint256 invalid;
+        uint256 unavailable;
+        unchecked {
+            for (uint256 ballot = 0; ballot < offsets.length; ++ballot) {
+                if (Packed.itemAt(own, ballot) == update) continue;
+                uint256 value = _scoreIn(Packed.itemAt(offsets, ballot), update);
+                if (value > SCORE_UNAVAILABLE) ++invalid;
+                else if (value == SCORE_UNAVAILABLE) ++unavailable;
+                else _insert(sorted, values++, value);
             }
+            uint256 counted = values + invalid + unavailable;
+            if (2 * invalid > counted) return SCORE_UNAVAILABLE + 1;
+            if (2 * unavailable > counted) return SCORE_UNAVAILABLE;
+            return values == 0 ? 0 : sorted[(values - 1) / 2];
+        }
+    }
+
+    function _insert(uint256[] memory sorted, uint256 size, uint256 value) private pure {
+        unchecked {
+            for (; size != 0 && sorted[size - 1] > value; --size) {
+                sorted[size] = sorted[size - 1];
+            }
+            sorted[size] = value;
+        }
+    }
+
+    /// Adds |ballot - verdict| to the deviation of every ballot, and returns what the verdicts are worth, all in lanes.
+    function _addDeviations(uint256[] memory deviations, uint256[] memory offsets, uint256 skipped, uint256 mask, uint256 verdicts)
+        private
+        pure
+        returns (uint256 worth)
+    {
+        unchecked {
+            (uint256 even, uint256 odd) = (Lanes.ordinary(verdicts >> 16), Lanes.ordinary(verdicts));
+            for (uint256 ballot = 0; ballot < offsets.length; ++ballot) {
+                uint256 word = Lanes.wordAt(offsets, ballot, skipped) & mask;
+                uint256 distance = Lanes.distance(Lanes.ordinary(word >> 16), even);
+                Lanes.add(deviations, ballot, distance + Lanes.distance(Lanes.ordinary(word), odd));
+            }
+            return even + odd;
         }
     }
 }

@@ -14,6 +14,26 @@ library VerdictTree {
         }
     }
 
+    /// One leaf per member; `digests` by member, `scores` by the order of `members`.
+    function leavesOf(uint256[] memory members, bytes32[] memory digests, bytes calldata scores) internal pure returns (bytes32[] memory leaves) {
+        leaves = new bytes32[](members.length);
+        assembly ("memory-safe") {
+            let toLeaf := sub(leaves, members)
+            let place := add(members, 0x20)
+            let end := add(place, shl(5, mload(members)))
+            let score := scores.offset
+            digests := add(digests, 0x20)
+            for {} lt(place, end) { place := add(place, 0x20) } {
+                let member := mload(place)
+                mstore(0x00, shl(240, member))
+                mstore(0x02, mload(add(digests, shl(5, member))))
+                mstore(0x22, shl(240, shr(240, calldataload(score)))) // see leafOf
+                mstore(add(place, toLeaf), keccak256(0x00, 0x24))
+                score := add(score, 2)
+            }
+        }
+    }
+
     /// Destroys `nodes`. No leaf: zero.
     function rootOf(bytes32[] memory nodes) internal pure returns (bytes32) {
         uint256 size = nodes.length;

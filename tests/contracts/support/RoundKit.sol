@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
-import {CommonwealToken} from "../../../contracts/CommonwealToken.sol";
-import {Faults} from "../../../contracts/Faults.sol";
-import {JobBoard} from "../../../contracts/JobBoard.sol";
-import {ModelLedger} from "../../../contracts/ModelLedger.sol";
-import {Parameters} from "../../../contracts/Parameters.sol";
-import {ProviderRegistry} from "../../../contracts/ProviderRegistry.sol";
-import {Rounds} from "../../../contracts/Rounds.sol";
-import {JobParameters} from "../../../contracts/interfaces/IJobBoard.sol";
-import {ProtocolParameters} from "../../../contracts/interfaces/IParameters.sol";
-import {TRAINER, VALIDATOR} from "../../../contracts/interfaces/IProviderRegistry.sol";
-import {Phase, RoundView} from "../../../contracts/interfaces/IRounds.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IFaults} from "../../../contracts/interfaces/IFaults.sol";
+import {IJobBoard, JobParameters} from "../../../contracts/interfaces/IJobBoard.sol";
+import {IModelLedger} from "../../../contracts/interfaces/IModelLedger.sol";
+import {IParameters, ProtocolParameters} from "../../../contracts/interfaces/IParameters.sol";
+import {IProviderRegistry, TRAINER, VALIDATOR} from "../../../contracts/interfaces/IProviderRegistry.sol";
+import {IRounds, Phase, RoundView} from "../../../contracts/interfaces/IRounds.sol";
 import {NaiveTally} from "./NaiveTally.sol";
 import {Test} from "./Test.sol";
 
-/// The real contracts, a job with members that really sign, and one function per message.
+interface IRoundsInOne is IRounds {
+    function multicall(bytes[] calldata calls) external returns (bytes[] memory);
+}
+
+/// The real contracts, as compiled (building them into every test would take minutes), a job with members that really sign, and one function per message.
 /// Member i is provider i: its index in the job equals its index here.
 abstract contract RoundKit is Test {
     uint256 internal constant STAKE = 100 ether;
@@ -28,13 +27,13 @@ abstract contract RoundKit is Test {
     address internal constant REQUESTER = address(0x4e9);
     bytes32 internal constant INITIAL_MODEL = keccak256("initial model");
 
-    CommonwealToken internal token;
-    Parameters internal parameters;
-    ProviderRegistry internal registry;
-    JobBoard internal board;
-    ModelLedger internal ledger;
-    Rounds internal rounds;
-    Faults internal faults;
+    IERC20 internal token;
+    IParameters internal parameters;
+    IProviderRegistry internal registry;
+    IJobBoard internal board;
+    IModelLedger internal ledger;
+    IRoundsInOne internal rounds;
+    IFaults internal faults;
 
     uint256 internal job;
     uint256 internal members;
@@ -93,20 +92,28 @@ abstract contract RoundKit is Test {
     function deploy() internal {
         vm.warp(NOW);
         vm.roll(1000);
-        token = new CommonwealToken(address(this), 1e12 ether);
-        AccessManager manager = new AccessManager(address(this));
-        parameters = new Parameters(address(manager), rules());
+        token = IERC20(create("CommonwealToken", abi.encode(address(this), 1e12 ether)));
+        parameters = IParameters(create("Parameters", abi.encode(address(this), rules())));
         uint256 nonce = vm.getNonce(address(this));
         address[5] memory next;
         for (uint256 i = 0; i < 5; ++i) {
             next[i] = vm.computeCreateAddress(address(this), nonce + i);
         }
-        registry = new ProviderRegistry(token, parameters, next[1], next[4]);
-        board = new JobBoard(token, registry, parameters, next[3]);
-        ledger = new ModelLedger(next[3]);
-        rounds = new Rounds(board, ledger, parameters);
-        faults = new Faults(registry, board, rounds, ledger, parameters);
+        registry = IProviderRegistry(create("ProviderRegistry", abi.encode(token, parameters, next[1], next[4])));
+        board = IJobBoard(create("JobBoard", abi.encode(token, registry, parameters, next[3])));
+        ledger = IModelLedger(create("ModelLedger", abi.encode(next[3])));
+        rounds = IRoundsInOne(create("Rounds", abi.encode(board, ledger, parameters)));
+        faults = IFaults(create("Faults", abi.encode(registry, board, rounds, ledger, parameters)));
         assertEq(address(faults), next[4], "predicted addresses");
+    }
+
+    function create(string memory name, bytes memory arguments) private returns (address created) {
+        string memory path = string.concat(vm.projectRoot(), "/artifacts/contracts/", name, ".sol/", name, ".json");
+        bytes memory code = bytes.concat(vm.parseJsonBytes(vm.readFile(path), ".bytecode"), arguments);
+        assembly ("memory-safe") {
+            created := create(0, add(code, 0x20), mload(code))
+        }
+        assertTrue(created != address(0), name);
     }
 
     /// A running job of `trainers` trainers, the first `validators` of whom judge too; then `extra` who only judge.
