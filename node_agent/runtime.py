@@ -20,6 +20,7 @@ from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.deployment import load_deployment
+from commonweal.adapters.http import open_client
 from commonweal.adapters.keystore import load_account, read_password
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
 from commonweal.errors import CommonwealError
@@ -43,7 +44,6 @@ from node_agent.validator import UpdateReader
 from node_agent.view import ViewReader
 
 log = structlog.get_logger(__name__)
-_RELAY_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +99,18 @@ def run_node(
     direct: bool = False,
     trainer: Trainer | None = None,
 ) -> None:
-    """Serve content and work on jobs until `stop` is set."""
-    config.data_dir.mkdir(parents=True, exist_ok=True)
+    """Serve content and work on jobs until `stop` is set. Raises NodeRunning."""
+    with _hold(config.data_dir / "lock"):
+        _run_alone(config, stop, direct=direct, trainer=trainer)
+
+
+def _run_alone(
+    config: NodeConfig, stop: threading.Event, *, direct: bool, trainer: Trainer | None
+) -> None:
     chain = open_chain(config)
     account = open_operator(config)
     store = open_store(config)
-    with (
-        _serve(config, store) as endpoint,
-        httpx.Client(trust_env=False, timeout=_RELAY_SECONDS) as client,
-    ):
+    with _serve(config, store) as endpoint, open_client() as client:
         node = build_node(chain, account, store, client, direct=direct, trainer=trainer)
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
         node.announce(config.content.public_url or endpoint)

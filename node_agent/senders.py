@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 import structlog
 
+from commonweal.adapters import http
 from commonweal.adapters.chain import ChainReader, ContractReverted
 from commonweal.adapters.transactions import TransactionSender
 from commonweal.protocol import batches
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 _MIN_GAS_WEI = 10**15
 _REPOST_SECONDS = 2.0
 _MINING_SECONDS = 20.0
+_RELAY_SECONDS, _ANSWER_BYTES = 5.0, 64 * 2**10
 # Whoever's message happens to complete a phase also pays for closing it, drawing or tallying. Who
 # that is can change between an estimate and the block, so these are limits, not estimates.
 _GAS_LIMITS = {
@@ -186,7 +188,7 @@ class RelaySender:
         body = message.model_dump(mode="json")
         for url in self._coordinators:
             try:
-                response = self._client.post(f"{url}/v1/messages", json=body)
+                response = self._ask("POST", f"{url}/v1/messages", json=body)
             except httpx.HTTPError as error:
                 posting.refusals[url] = type(error).__name__
                 continue
@@ -196,6 +198,11 @@ class RelaySender:
                 return
             posting.refusals[url] = _read_reason(response)
 
+    def _ask(self, method: str, url: str, **options: Any) -> httpx.Response:
+        """A coordinator is nobody to wait for: a phase may be over meanwhile."""
+        seconds, most = _RELAY_SECONDS, _ANSWER_BYTES
+        return http.request(self._client, method, url, seconds=seconds, most_bytes=most, **options)
+
     def _follow(self, posting: _Posting) -> None:
         """Forget a posting that its coordinator dropped, so that it is posted again."""
         if self._clock() - posting.asked_at < _REPOST_SECONDS:
@@ -203,7 +210,7 @@ class RelaySender:
         posting.asked_at = self._clock()
         url = posting.url or ""
         try:
-            response = self._client.get(f"{url}/v1/messages/{posting.id}")
+            response = self._ask("GET", f"{url}/v1/messages/{posting.id}")
             state = _read(response, "state")
         except httpx.HTTPError as error:
             response, state = None, type(error).__name__

@@ -8,7 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import structlog
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
 
 from commonweal.adapters.content.dags import list_held, walk_up
 from commonweal.adapters.content.store import (
@@ -21,6 +27,7 @@ from commonweal.adapters.content.store import (
     StoreFull,
 )
 from commonweal.adapters.content.unixfs import MAX_NODE_BYTES, Part, list_leaves
+from commonweal.adapters.http import open_client, request, within
 from commonweal.errors import CommonwealError, Unavailable
 from commonweal.protocol.cids import Cid, is_block_of, parse_cid
 from commonweal.protocol.manifests import (
@@ -34,7 +41,12 @@ from commonweal.protocol.types import Digest
 log = structlog.get_logger(__name__)
 
 _RAW = "application/vnd.ipld.raw"
-_REST_SECONDS = 30.0
+_REST_SECONDS, _LONGEST_REST = 30.0, 600.0
+_ANSWER_BYTES = 64 * 2**10  # of an upload
+
+
+class SourceStalled(ContentUnreachable):
+    """Asked again at once it would stall again, at the cost of whoever waits."""
 
 
 class ContentFetcher:
@@ -56,13 +68,12 @@ class ContentFetcher:
         """`block_seconds` bounds one block from one source, however slowly it drips."""
         self._store = store
         self._sources = sources
-        self._client = client or httpx.Client(
-            trust_env=False, timeout=httpx.Timeout(10.0, connect=3.0)
-        )
+        self._client = client or open_client()
         self._block_seconds = block_seconds
         self._attempts = attempts
         self._threads = threads
         self._resting: dict[str, float] = {}  # source: until when it is asked last
+        self._failures: dict[str, int] = {}  # in a row, by source
 
     def fetch(self, cid: str, *, max_bytes: int) -> bytes:
         """A whole file (or one dag-cbor block): from the store, else from any source that has it.
@@ -98,23 +109,35 @@ class ContentFetcher:
         retrying = Retrying(
             stop=stop_after_attempt(self._attempts),
             wait=wait_exponential_jitter(multiplier=0.1, max=2.0, jitter=0.1),
-            retry=retry_if_exception_type(ContentUnreachable),
+            retry=retry_if_exception(_is_worth_a_retry),
             reraise=True,
         )
         try:
-            return retrying(self._download_once, cid, source, limit)
+            block = retrying(self._download_once, cid, source, limit)
         except (ContentUnreachable, ContentCorrupt):
-            self._resting[source] = time.monotonic() + _REST_SECONDS
+            self._rest(source)
             raise
+        self._failures.pop(source, None)
+        return block
+
+    def _rest(self, source: str) -> None:
+        failures = self._failures[source] = self._failures.get(source, 0) + 1
+        rest = min(_REST_SECONDS * 2.0 ** (failures - 1), _LONGEST_REST)
+        self._resting[source] = time.monotonic() + rest
 
     def _download_once(self, cid: Cid, source: str, limit: int) -> bytes:
         url = f"{source}/ipfs/{cid}?format=raw"
         # No compression: a few bytes must not unpack to many.
         headers = {"Accept": _RAW, "Accept-Encoding": "identity"}
         try:
-            with self._client.stream("GET", url, headers=headers) as response:
+            with (
+                within(self._block_seconds),
+                self._client.stream("GET", url, headers=headers) as response,
+            ):
                 _check_status(response, cid, source)
                 block = self._read_bounded(response, cid, source, limit)
+        except httpx.TimeoutException as error:
+            raise self._stalled(cid, source) from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise ContentUnreachable(
                 f"{source} did not give {cid}", cid=str(cid), source=source, cause=str(error)
@@ -142,13 +165,12 @@ class ContentFetcher:
                     limit=limit,
                 )
             if time.monotonic() > deadline:
-                raise ContentUnreachable(
-                    f"{source} was too slow with {cid}",
-                    cid=str(cid),
-                    source=source,
-                    seconds=self._block_seconds,
-                )
+                raise self._stalled(cid, source)
         return bytes(block)
+
+    def _stalled(self, cid: Cid, source: str) -> SourceStalled:
+        message = f"{source} was too slow with {cid}"
+        return SourceStalled(message, cid=str(cid), source=source, seconds=self._block_seconds)
 
     def fetch_manifest(self, digest: Digest) -> Manifest:
         """Raises InvalidManifest too."""
@@ -184,12 +206,21 @@ class ContentFetcher:
         retrying = Retrying(
             stop=stop_after_attempt(self._attempts),
             wait=wait_exponential_jitter(multiplier=0.1, max=2.0, jitter=0.1),
-            retry=retry_if_exception_type(httpx.TransportError),
+            retry=retry_if_exception_type((httpx.NetworkError, httpx.ProtocolError)),
             reraise=True,
         )
         headers = {"Accept": _RAW, "Content-Type": _RAW}
         try:
-            return retrying(self._client.request, method, url, content=body, headers=headers)
+            return retrying(
+                request,
+                self._client,
+                method,
+                url,
+                seconds=self._block_seconds,
+                most_bytes=_ANSWER_BYTES,
+                content=body,
+                headers=headers,
+            )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable("The peer does not answer", target=url, cause=str(error)) from error
 
@@ -253,6 +284,10 @@ class _Fetch:
             sources=len(self._sources),
             refusals=codes,
         )
+
+
+def _is_worth_a_retry(error: BaseException) -> bool:
+    return isinstance(error, ContentUnreachable) and not isinstance(error, SourceStalled)
 
 
 def _check_status(response: httpx.Response, cid: Cid, source: str) -> None:

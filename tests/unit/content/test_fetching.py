@@ -37,7 +37,12 @@ class Network:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append((request.method, request.url.host, request.url.path))
-        return self.sources[request.url.host](request)
+        answer = self.sources[request.url.host](request)
+        if request.method == "HEAD":
+            return httpx.Response(answer.status_code, stream=httpx.ByteStream(b""))
+        if not hasattr(answer, "_content"):
+            return answer
+        return httpx.Response(answer.status_code, stream=httpx.ByteStream(answer.content))
 
     def fetcher(self, store: EmbeddedStore, **options: float) -> ContentFetcher:
         client = httpx.Client(transport=httpx.MockTransport(self.answer))
@@ -173,6 +178,24 @@ def test_a_source_that_failed_is_asked_last_next_time(
     fetcher.fetch(first, max_bytes=3)
     fetcher.fetch(second, max_bytes=3)
     assert network.count("dead") == 1
+
+
+def test_a_stalling_source_costs_one_wait_and_rests_longer_each_time(
+    theirs: EmbeddedStore, ours: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stall(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("nothing came", request=request)
+
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    network = Network(stall=stall, honest=honest(theirs))
+    fetcher = network.fetcher(ours)
+    asked = []
+    for seconds in (0, 29, 31, 89, 91):
+        now[0] = seconds
+        fetcher.fetch(theirs.put(b"%d" % seconds), max_bytes=2)
+        asked.append(network.count("stall"))
+    assert asked == [1, 1, 2, 2, 3]
 
 
 def test_a_hiccup_is_retried(theirs: EmbeddedStore, ours: EmbeddedStore) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,11 @@ import structlog
 
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.keystore import load_account
+from commonweal.learning.data import DigitsSource
 from node_agent.cli import main, parse_amount
-from node_agent.config import load_config
+from node_agent.config import NodeConfig, load_config
+from node_agent.errors import NodeRunning
+from node_agent.runtime import run_node
 from node_agent.server import ContentServer, PortTaken, read_endpoint, write_endpoint
 
 
@@ -122,6 +127,19 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         with pytest.raises(PortTaken) as caught:
             ContentServer(EmbeddedStore(tmp_path), "127.0.0.1", other.getsockname()[1])
     assert caught.value.details["port"] > 0
+
+
+def test_a_folder_has_one_process(tmp_path: Path) -> None:
+    config = NodeConfig(
+        rpc_url="http://127.0.0.1:1",
+        deployment=tmp_path / "deployment.json",
+        data_dir=tmp_path,
+        data=DigitsSource(),
+    )
+    with (tmp_path / "lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(NodeRunning):
+            run_node(config, threading.Event())
 
 
 def test_endpoint_file_is_written_whole(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def make_relay(
 
     def handle(request: httpx.Request) -> httpx.Response:
         asked.append(f"{request.method} {request.url.host}")
-        return hosts[request.url.host](request)
+        answer = hosts[request.url.host](request)
+        return httpx.Response(answer.status_code, stream=httpx.ByteStream(answer.content))
 
     client = httpx.Client(transport=httpx.MockTransport(handle))
     return RelaySender(URLS, client, own, patience=patience, clock=clock), asked  # type: ignore[arg-type]
