@@ -34,6 +34,7 @@ def collect(reader: ChainReader, job: int, *, at: int) -> Evidence:
         members=reader.fetch_members(job, at),
         models={round_: reader.fetch_model(job, round_, at) for round_ in rounds},
         verdict_roots={round_: reader.fetch_verdict_root(job, round_, at) for round_ in rounds},
+        fee_grace=reader.fetch_parameters(state.parameters_version, at).fee_grace,
     )
 
 

@@ -134,8 +134,9 @@ class ContentCheck:
     ) -> bool:
         if not isinstance(manifest, UpdateManifest):
             return self.report.require("update-fields", subject, False, "not an update manifest")
-        expected = (self.job, round_, self.providers.get(member), manifest_cid(parent.digest))
-        found = (manifest.job, manifest.round, manifest.trainer, manifest.base)
+        base, kind = manifest_cid(parent.digest), self.spec.encoding.kind
+        expected = (self.job, round_, self.providers.get(member), base, kind)
+        found = (manifest.job, manifest.round, manifest.trainer, manifest.base, manifest.encoding)
         return self.report.expect("update-fields", subject, expected, found)
 
     def _expect_block(self, subject: str, name: str, digest: Digest, manifest: Manifest) -> bool:

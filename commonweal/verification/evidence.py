@@ -28,6 +28,7 @@ class Evidence:
     members: tuple[Member, ...]
     models: Mapping[int, Digest]  # what the ledger answers, by finalised round
     verdict_roots: Mapping[int, bytes]
+    fee_grace: int  # seconds from the tally in which the fee is the coordinator's
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ class JobRecord:
     rounds: dict[int, RoundRecord] = field(default_factory=dict)
     claimed: dict[Address, int] = field(default_factory=dict)  # wei
     refunded: int = 0
+    refunded_to: set[Address] = field(default_factory=set)
     state: ev.JobStateChanged | None = None
     _stakes: dict[int, Wei] = field(default_factory=dict)  # active validators
 
@@ -96,6 +98,7 @@ def _add(record: JobRecord, event: ev.ChainEvent) -> None:
             record.claimed[event.provider] = record.claimed.get(event.provider, 0) + event.amount
         case ev.EscrowRefunded():
             record.refunded += event.amount
+            record.refunded_to.add(event.requester)
         case _:
             _add_to_round(record, event)
 

@@ -13,6 +13,7 @@ from commonweal.protocol.commitments import (
     unpack_shares,
 )
 from commonweal.protocol.committee import compute_seed, draw_committee
+from commonweal.protocol.events import RoundSettled
 from commonweal.protocol.merkle import compute_root, compute_verdict_leaf
 from commonweal.protocol.rewards import InvalidPayments, split_round, unpack_payments
 from commonweal.protocol.types import Digest, FailureReason, JobParameters, Score, Verdict, Wei
@@ -175,6 +176,16 @@ class RoundCheck:
         self.report.expect("payments", self._subject(), split.payments, payments)
         self.report.expect("fee", self._subject(), split.fee, settled.fee)
         self.report.expect("spent", self._subject(), split.spent, settled.spent)
+        self._check_fee_recipient(settled)
+
+    def _check_fee_recipient(self, settled: RoundSettled) -> None:
+        """Anybody's when the job names no coordinator, or when that one was late."""
+        coordinator, tallied = self.parameters.coordinator, self.record.tallied
+        if int(coordinator, 16) == 0 or tallied is None:
+            return
+        if settled.ref.timestamp < tallied.ref.timestamp + self.evidence.fee_grace:
+            found = settled.fee_recipient
+            self.report.expect("fee-recipient", self._subject(), coordinator, found)
 
     def _compare_payments(self, ours: dict[int, int], theirs: dict[int, int]) -> None:
         for member in sorted(ours.keys() | theirs.keys()):
@@ -192,6 +203,7 @@ class RoundCheck:
         stored = self.evidence.models.get(self.record.round)
         self.report.expect("ledger-model", subject, model, stored)
         seats = self.record.attested.get(finalised.model_digest, set())
+        seats = seats & set(range(len(self.record.committee)))
         size = self.parameters.committee_size
         detail = f"{len(seats)} of {size} seats attested {model.hex()}"
         self.report.require("attestation", subject, 3 * len(seats) > 2 * size, detail)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from commonweal.errors import CommonwealError
 from commonweal.protocol.manifests import compute_digest, encode_manifest
 from commonweal.protocol.rewards import InvalidPayments, compute_quantum, unpack_payments
 from commonweal.protocol.specs import JobSpec
-from commonweal.protocol.types import JobParameters, JobState
+from commonweal.protocol.types import Address, JobParameters, JobState
 from commonweal.verification.content import Content, ContentCheck
 from commonweal.verification.evidence import Evidence, JobRecord, gather
 from commonweal.verification.report import Report
@@ -20,16 +22,22 @@ def verify(evidence: Evidence, content: Content) -> Report:
     """
     report = Report(evidence.job.job, evidence.block)
     try:
-        record = gather(evidence.events)
-    except (CommonwealError, ValueError) as error:
+        _check_job(report, evidence, content)
+    except (CommonwealError, ValueError, ArithmeticError, LookupError) as error:
         report.require("events", f"job {evidence.job.job}", False, f"malformed event: {error}")
-        return report
-    if not _check_creation(report, evidence, record):
-        return report
-    _check_rounds(report, evidence, record, content)
-    _check_outcome(report, evidence, record)
-    _check_money(report, evidence, record)
     return report
+
+
+def _check_job(report: Report, evidence: Evidence, content: Content) -> None:
+    places = [(event.ref.block_number, event.ref.log_index) for event in evidence.events]
+    ordered = all(before < after for before, after in pairwise(places))
+    subject = f"job {evidence.job.job}"
+    report.require("event-order", subject, ordered, "an event twice or out of order")
+    record = gather(evidence.events)
+    if _check_creation(report, evidence, record):
+        _check_rounds(report, evidence, record, content)
+        _check_outcome(report, evidence, record)
+        _check_money(report, evidence, record)
 
 
 def _check_creation(report: Report, evidence: Evidence, record: JobRecord) -> bool:
@@ -39,6 +47,7 @@ def _check_creation(report: Report, evidence: Evidence, record: JobRecord) -> bo
         return False
     assert created is not None
     report.expect("parameters", subject, created.parameters, evidence.job.parameters)
+    report.expect("requester", subject, created.requester, evidence.job.requester)
     report.expect("quantum", subject, compute_quantum(created.escrow), created.quantum)
     need = created.parameters.rounds * created.parameters.price_per_round
     report.require("escrow", subject, created.escrow >= need, f"{created.escrow} of {need} wei")
@@ -108,7 +117,9 @@ def _check_money(report: Report, evidence: Evidence, record: JobRecord) -> None:
     settled = [round_.settled for round_ in record.rounds.values() if round_.settled]
     spent = sum(each.spent for each in settled)
     left = created.escrow - spent - record.refunded
-    report.expect("escrow-account", f"job {evidence.job.job}", left, evidence.job.escrow)
+    subject = f"job {evidence.job.job}"
+    report.expect("escrow-account", subject, left, evidence.job.escrow)
+    report.expect("refund", subject, {created.requester} & record.refunded_to, record.refunded_to)
     earned: dict[int, int] = {}
     for each in settled:
         try:
@@ -120,6 +131,20 @@ def _check_money(report: Report, evidence: Evidence, record: JobRecord) -> None:
         claimed = _claimed(evidence, record, member.member, earned)
         credit = earned.get(member.member, 0) - claimed
         report.expect("credit", f"member {member.member}", credit, member.credit)
+    _check_claims(report, evidence, record, earned)
+
+
+def _check_claims(
+    report: Report, evidence: Evidence, record: JobRecord, earned: dict[int, int]
+) -> None:
+    most: dict[Address, int] = {}
+    for member in evidence.members:
+        joined = record.providers.get(member.member)
+        report.expect("member", f"member {member.member}", joined, member.provider)
+        most[member.provider] = most.get(member.provider, 0) + earned.get(member.member, 0)
+    for provider, claimed in record.claimed.items():
+        detail = f"claimed {claimed} wei of {most.get(provider, 0)} earned"
+        report.require("claims", provider, claimed <= most.get(provider, 0), detail)
 
 
 def _claimed(evidence: Evidence, record: JobRecord, member: int, earned: dict[int, int]) -> int:

@@ -275,6 +275,7 @@ class HonestJob:
             members=members,
             models=self.models,
             verdict_roots=self.roots,
+            fee_grace=60,
         )
 
 

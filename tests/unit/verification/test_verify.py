@@ -16,7 +16,8 @@ from commonweal.protocol.manifests import (
     decode_manifest,
     manifest_cid,
 )
-from commonweal.protocol.types import Digest, FailureReason, Wei
+from commonweal.protocol.specs import EncodingSpec, JobSpec
+from commonweal.protocol.types import Address, Digest, FailureReason, Wei
 from commonweal.verification import Check, Evidence, Report, verify
 
 
@@ -109,6 +110,18 @@ def test_changed_verdict_is_named(job: HonestJob) -> None:
     assert (first(report).name, first(report).subject) == ("verdict", "round 1, member 2")
 
 
+def test_update_of_another_encoding_than_it_says_is_named(job: HonestJob) -> None:
+    evidence, spec = job.evidence(), decode_manifest(job.content.blocks[job.parameters.spec_digest])
+    assert isinstance(spec, JobSpec)
+    other = spec.model_copy(update={"encoding": EncodingSpec(kind="fp16")})
+    digest = job.content.put_manifest(other)
+    parameters = replace(job.parameters, spec_digest=digest)
+    evidence = alter(evidence, ev.JobCreated, parameters=parameters)
+    evidence = replace(evidence, job=replace(evidence.job, parameters=parameters))
+    check = first(verify(evidence, job.content))
+    assert (check.name, check.subject) == ("update-fields", "round 1, member 0")
+
+
 def test_wrong_model_is_named(job: HonestJob) -> None:
     """Attested, recorded and served consistently, but not what the updates give."""
     last = 3
@@ -144,6 +157,8 @@ def test_changed_specification_is_named(job: HonestJob) -> None:
     assert first(verify(job.evidence(), job.content)).name == "job-spec"
 
 
+STRANGER = Address("0x" + "11" * 20)
+
 ALTERATIONS = [
     (
         "commitment",
@@ -158,6 +173,8 @@ ALTERATIONS = [
     ("committee", "round 1", ev.CommitteeDrawn, "members", lambda v: (*v[1:], v[0])),
     ("shares", "round 1", ev.RoundTallied, "shares", lambda v: flip(v, 0)),
     ("payment", "round 1, member 0", ev.RoundSettled, "payments", lambda v: flip(v, 9)),
+    ("fee-recipient", "round 1", ev.RoundSettled, "fee_recipient", lambda v: STRANGER),
+    ("tally", "round 1", ev.RoundTallied, "scores", lambda v: v + bytes(2)),
     ("fee", "round 1", ev.RoundSettled, "fee", lambda v: Wei(v + 1)),
     ("spent", "round 1", ev.RoundSettled, "spent", lambda v: Wei(v + 1)),
     ("verdict-root", "round 1", ev.RoundFinalised, "verdict_root", lambda v: flip(v, 0)),
@@ -198,6 +215,46 @@ def test_wrong_credit_of_a_member_is_named(job: HonestJob) -> None:
     members[2] = replace(members[2], credit=Wei(members[2].credit - 1))
     check = first(verify(replace(evidence, members=tuple(members)), job.content))
     assert (check.name, check.subject) == ("credit", "member 2")
+
+
+def test_fee_is_anybodys_after_the_grace(job: HonestJob) -> None:
+    evidence = replace(job.evidence(), fee_grace=0)
+    changed = alter(evidence, ev.RoundSettled, 1, fee_recipient=STRANGER)
+    assert verify(changed, job.content).ok
+
+
+def test_claim_of_more_than_was_earned_is_named(job: HonestJob) -> None:
+    evidence = job.evidence()
+    claim = next(e for e in evidence.events if isinstance(e, ev.RewardClaimed))
+    evidence = alter(evidence, ev.RewardClaimed, amount=Wei(claim.amount + 1))
+    check = first(verify(evidence, job.content))
+    assert (check.name, check.subject) == ("claims", claim.provider)
+
+
+def test_refund_to_a_stranger_is_named(job: HonestJob) -> None:
+    evidence = alter(job.evidence(), ev.EscrowRefunded, requester=STRANGER)
+    assert first(verify(evidence, job.content)).name == "refund"
+
+
+def test_event_told_twice_is_named(job: HonestJob) -> None:
+    evidence = job.evidence()
+    for at in range(len(evidence.events)):
+        twice = evidence.events[: at + 1] + evidence.events[at:]
+        assert first(verify(replace(evidence, events=twice), job.content)).name == "event-order"
+
+
+@pytest.mark.parametrize(
+    ("kind", "round_", "changes"),
+    [
+        (ev.RoundTallied, 1, {"scores": b"\x00"}),
+        (ev.RoundTallied, 1, {"shares": b"\x00"}),
+        (ev.JobCreated, None, {"quantum": Wei(0)}),
+    ],
+)
+def test_unreadable_event_never_raises(  # type: ignore[no-untyped-def]
+    job: HonestJob, kind: type, round_: int | None, changes
+) -> None:
+    assert not verify(alter(job.evidence(), kind, round_, **changes), job.content).ok
 
 
 def test_malformed_event_ends_up_in_the_report(job: HonestJob) -> None:
