@@ -29,7 +29,7 @@ from commonweal.adapters.codec import (
     function_codec,
 )
 from commonweal.adapters.deployment import CONTRACTS, Deployment
-from commonweal.adapters.rpc import ChainRefused, WrongChain, connect
+from commonweal.adapters.rpc import ChainRefused, WrongChain, connect, name_endpoint
 from commonweal.errors import NotFound
 from commonweal.protocol.bitmaps import unpack_bitmap
 from commonweal.protocol.events import (
@@ -94,7 +94,8 @@ class ChainReader:
         """Raises WrongChain if the node is not on the deployment's chain."""
         have, need = self.web3.eth.chain_id, self.deployment.chain_id
         if have != need:
-            message = f"{self.rpc_url} is on chain {have}, the contracts are on chain {need}"
+            name = name_endpoint(self.rpc_url)
+            message = f"{name} is on chain {have}, the contracts are on chain {need}"
             raise WrongChain(message, have=have, need=need)
         return have
 
@@ -229,7 +230,8 @@ class ChainReader:
         try:
             block = self.ask(lambda: self.web3.eth.get_block(which))  # type: ignore[arg-type]
         except BlockNotFound as error:
-            raise BlockUnknown(f"{self.rpc_url} has no block {which}", block=which) from error
+            message = f"{name_endpoint(self.rpc_url)} has no block {which}"
+            raise BlockUnknown(message, block=which) from error
         return Block(
             block["number"], bytes(block["hash"]), bytes(block["parentHash"]), block["timestamp"]
         )

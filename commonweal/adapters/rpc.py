@@ -7,6 +7,7 @@ validation alone costs two requests per call), no off-chain lookups on a contrac
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import urllib3
 from web3 import Web3
@@ -52,8 +53,9 @@ class HttpProvider(JSONBaseProvider):
             answer = self._pool.request("POST", self.rpc_url, body=body)
             return self._decode(answer)
         except (urllib3.exceptions.HTTPError, ValueError) as error:
-            message = f"{self.rpc_url} did not answer {method}: {error}"
-            raise ChainUnavailable(message, rpc_url=self.rpc_url, method=method) from error
+            name, reason = name_endpoint(self.rpc_url), getattr(error, "reason", error)
+            message = f"{name} did not answer {method}: {reason}"
+            raise ChainUnavailable(message, endpoint=name, method=method) from error
 
     def close(self) -> None:
         self._pool.clear()
@@ -67,6 +69,12 @@ class HttpProvider(JSONBaseProvider):
         if not isinstance(decoded, dict) or not decoded.keys() & {"result", "error"}:
             raise ValueError(f"status {answer.status}, no JSON-RPC")
         return decoded
+
+
+def name_endpoint(rpc_url: str) -> str:
+    """Without user and path, where hosted endpoints carry their key: errors travel far."""
+    parts = urlsplit(rpc_url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def connect(rpc_url: str, timeout: float = 30.0) -> Web3:
