@@ -6,7 +6,7 @@ import fcntl
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.deployment import load_deployment
 from commonweal.adapters.http import open_client
 from commonweal.adapters.keystore import load_account, read_password
+from commonweal.adapters.rpc import ChainUnavailable
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
 from commonweal.errors import CommonwealError
 from commonweal.protocol.types import Address, Role, Wei
@@ -73,7 +74,11 @@ class Chain:
 
 
 def open_chain(config: NodeConfig) -> Chain:
-    return Chain(ChainReader(config.rpc_url, load_deployment(config.deployment)), config)
+    """Raises WrongChain at once; a chain that is away may come back."""
+    reader = ChainReader(config.rpc_url, load_deployment(config.deployment))
+    with suppress(ChainUnavailable):
+        _ = reader.chain_id
+    return Chain(reader, config)
 
 
 def open_key(keystore: Path, password_file: Path | None) -> LocalAccount:

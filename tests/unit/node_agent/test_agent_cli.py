@@ -10,14 +10,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from agent_samples import DEPLOYMENT
 
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.keystore import load_account
+from commonweal.adapters.rpc import WrongChain
 from commonweal.learning.data import DigitsSource
 from node_agent.cli import main, parse_amount
 from node_agent.config import NodeConfig, load_config
@@ -129,13 +132,37 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     assert caught.value.details["port"] > 0
 
 
+def make_config(folder: Path, rpc_url: str) -> NodeConfig:
+    deployment = folder / "deployment.json"
+    return NodeConfig(rpc_url=rpc_url, deployment=deployment, data_dir=folder, data=DigitsSource())
+
+
+class OtherChain(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"jsonrpc": "2.0", "id": 0, "result": "0x1"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_another_chain_than_the_contracts_is_named_at_once(tmp_path: Path) -> None:
+    DEPLOYMENT.save(tmp_path / "deployment.json")
+    with HTTPServer(("127.0.0.1", 0), OtherChain) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = make_config(tmp_path, f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(WrongChain) as caught:
+            run_node(config, threading.Event())
+        server.shutdown()
+    assert caught.value.details == {"have": 1, "need": 31337}
+
+
 def test_a_folder_has_one_process(tmp_path: Path) -> None:
-    config = NodeConfig(
-        rpc_url="http://127.0.0.1:1",
-        deployment=tmp_path / "deployment.json",
-        data_dir=tmp_path,
-        data=DigitsSource(),
-    )
+    config = make_config(tmp_path, "http://127.0.0.1:1")
     with (tmp_path / "lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(NodeRunning):

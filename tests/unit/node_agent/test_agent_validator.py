@@ -18,6 +18,7 @@ from commonweal.learning.encoding import InvalidUpdate, encode_update
 from commonweal.learning.scoring import Candidate
 from commonweal.learning.weights import Weights, initial_weights
 from commonweal.protocol.manifests import (
+    MAX_MANIFEST_BYTES,
     CapabilitiesManifest,
     UpdateManifest,
     compute_digest,
@@ -167,6 +168,15 @@ def test_another_kind_of_manifest_is_invalid(reader: UpdateReader, theirs: Embed
 def test_what_is_no_manifest_at_all_is_invalid(reader: UpdateReader, theirs: EmbeddedStore) -> None:
     theirs.put_block(b"\xa1aa")
     assert read(reader, compute_digest(b"\xa1aa"))[0].fault == "invalid"
+
+
+def test_an_oversized_manifest_is_not_even_read(
+    reader: UpdateReader, theirs: EmbeddedStore
+) -> None:
+    block = bytes(MAX_MANIFEST_BYTES + 1)
+    theirs.put_block(block)
+    (candidate,) = read(reader, compute_digest(block), seconds=1.0)
+    assert (candidate.fault, candidate.delta) == ("unavailable", None)
 
 
 def test_a_copied_update_names_its_first_trainer(
