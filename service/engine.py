@@ -15,6 +15,7 @@ from commonweal.adapters.transactions import TransactionSender
 from commonweal.errors import CommonwealError
 from commonweal.protocol.events import MemberJoined, MemberLeft, MemberOperatorRefreshed
 from service.batching import next_batch, sort_letters
+from service.custodian import Custodian
 from service.indexer import Indexer, Step
 from service.keeper import Duty, Keeper, due_duties, due_seals, due_step
 from service.mailbox import Letter, Mailbox
@@ -26,7 +27,8 @@ log = structlog.get_logger(__name__)
 _WORKERS = 8
 _RETRY_SECONDS = 0.5
 _DUTY_SECONDS, _DUTY_RETRY_SECONDS = 5.0, 60.0
-_OFFERS, _DUTIES = 0, -1  # keys beside the jobs' numbers, which start at 1
+_CONTENT_SECONDS = 1.0
+_OFFERS, _DUTIES, _CONTENT = 0, -1, -2  # keys beside the jobs' numbers, which start at 1
 _ROSTER_EVENTS = (MemberJoined, MemberLeft, MemberOperatorRefreshed)
 
 
@@ -47,6 +49,7 @@ class Engine:
         mailbox: Mailbox,
         repository: Repository,
         sender: TransactionSender,
+        custodian: Custodian,
         *,
         poll_interval: float,
         relay_delay: float,
@@ -57,6 +60,7 @@ class Engine:
         self._mailbox = mailbox
         self._repository = repository
         self._sender = sender
+        self._custodian = custodian
         self._relay = Relay(reader, sender, mailbox)
         self._keeper = Keeper(sender)
         self._poll_interval = poll_interval
@@ -68,6 +72,7 @@ class Engine:
         self._busy: set[int] = set()
         self._last: dict[int, tuple[str, int, float]] = {}
         self._duties_at = 0.0
+        self._content_at = 0.0
         self._deferred: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="engine")
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -179,6 +184,10 @@ class Engine:
         if _DUTIES not in self._busy and time.monotonic() >= self._duties_at:
             self._duties_at = time.monotonic() + _DUTY_SECONDS
             self._submit(_DUTIES, Task("duties", self._perform_duties))
+        if _CONTENT not in self._busy and time.monotonic() >= self._content_at:
+            self._content_at = time.monotonic() + _CONTENT_SECONDS
+            if self._custodian.is_due():
+                self._submit(_CONTENT, Task("collect", self._custodian.collect))
 
     def _decide(self, view: JobView, letters: list[Letter]) -> Task | None:
         """What waits in the mailbox goes first: it may make the transition needless."""

@@ -23,6 +23,7 @@ from commonweal.protocol.batches import RoundRecord, collect_round
 from commonweal.protocol.types import SCORE_MAX
 from service import tables as t
 from service.chainstore import decode_row
+from service.eventjson import from_hex
 
 LIVE_STATES = ("recruiting", "running", "cancelling")
 Rows = Sequence[RowMapping]
@@ -85,6 +86,19 @@ class Repository:
 
     def fetch_faults(self) -> Rows:
         return self._all(select(t.faults))
+
+    def fetch_named_digests(self) -> set[bytes]:
+        """Of every manifest that the chain names: job specs, models and revealed updates."""
+        updates, rounds, ballots = t.updates.c.digest, t.rounds.c, t.ballots.c.attested
+        columns = (t.jobs.c.spec_digest, rounds.parent_model, rounds.model, updates, ballots)
+        with self._engine.connect() as connection:
+            named = {
+                bytes(digest)
+                for column in columns
+                for digest in connection.scalars(select(column).where(column.is_not(None)))
+            }
+            initial = connection.scalars(select(t.jobs.c.parameters["initial_model"].as_string()))
+            return named | {from_hex(digest) for digest in initial}
 
     def has_event(self, name: str, job: int) -> bool:
         query = select(t.events.c.id).where(t.events.c.name == name, t.events.c.job == job).limit(1)

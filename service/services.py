@@ -16,6 +16,7 @@ from commonweal.adapters.transactions import Outbox, TransactionSender
 from commonweal.errors import CommonwealError
 from service.chainstore import ChainStore
 from service.checks import Verifier
+from service.custodian import Custodian
 from service.database import migrate, open_engine
 from service.engine import Engine
 from service.indexer import Indexer
@@ -93,6 +94,7 @@ def open_services(settings: Settings) -> Services:
     repository, mailbox = Repository(database), Mailbox(database)
     views = Views(reader, repository)
     sender = TransactionSender(reader, account, Outbox(database))
+    content = EmbeddedStore(settings.data_dir / "content", settings.content_bytes)
     engine = Engine(
         reader,
         Indexer(reader, store, first_block=deployment.deployed_block),
@@ -100,6 +102,7 @@ def open_services(settings: Settings) -> Services:
         mailbox,
         repository,
         sender,
+        Custodian(content, repository, grace_seconds=settings.content_grace),
         poll_interval=settings.poll_interval,
         relay_delay=settings.relay_delay,
     )
@@ -113,6 +116,6 @@ def open_services(settings: Settings) -> Services:
         views=views,
         verifier=Verifier(reader, views, repository),
         engine=engine,
-        content=EmbeddedStore(settings.data_dir / "content", settings.content_bytes),
+        content=content,
         balance=Balance(reader, sender.address),
     )

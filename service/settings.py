@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     poll_interval: Annotated[float, Field(gt=0, le=60, description="seconds")] = 0.1
     relay_delay: Annotated[float, Field(ge=0, le=60, description="seconds")] = 0.3
     content_bytes: Annotated[int | None, Field(gt=0, description="quota of the store")] = None
+    content_grace: Annotated[
+        float, Field(ge=0, description="seconds that uploads the chain does not name are safe")
+    ] = 3600.0
     log_format: Literal["json", "console"] = "json"
 
     @property

@@ -176,6 +176,11 @@ class BlockDirectory:
         with self._counting() as counter:
             return _read_counter(counter)
 
+    def fetch_capacity(self) -> int:
+        """Bytes that all blocks together may take: the quota, or less if the disk has less."""
+        room = self.used_bytes() + shutil.disk_usage(self._path).free
+        return room if self._max_bytes is None else min(self._max_bytes, room)
+
     @contextmanager
     def _counting(self) -> Iterator[int]:
         with self._counter.open("r+b") as file:

@@ -82,11 +82,18 @@ class EmbeddedStore:
         (self._pins / str(parse_cid(cid))).unlink(missing_ok=True)
         sync_directory(self._pins)
 
+    def is_pinned(self, cid: str) -> bool:
+        return (self._pins / str(parse_cid(cid))).exists()
+
     def has(self, cid: str) -> bool:
         try:
             return all(self._blocks.has(held) for held in walk(parse_cid(cid), self._links))
         except (ContentNotFound, ContentCorrupt):
             return False
+
+    def compute_fill(self) -> float:
+        """The part in use, 0 to 1, of the quota or of what the disk has room for."""
+        return self._blocks.used_bytes() / max(1, self._blocks.fetch_capacity())
 
     def collect_garbage(self, *, grace_seconds: float = 3600.0) -> int:
         """Deletes blocks that no pin holds and that were last put longer ago than the grace.
