@@ -24,6 +24,7 @@ Buffer = bytes | bytearray | memoryview
 
 _DTYPES: dict[TensorKind, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 _LENGTH = struct.Struct("<Q")
+_MAX_EXPLAINED = 2**20  # a parser would blow up a header of brackets many times
 
 
 class InvalidWeights(InvalidInput):
@@ -116,7 +117,7 @@ def _header(shapes: Shapes, kind: TensorKind) -> bytes:
 
 
 def _explain(data: bytes, shapes: Shapes, kind: TensorKind) -> InvalidWeights:
-    """Name the first lie of a header that is already known to be wrong."""
+    """Name the first lie of a header that is already known to be wrong, if it is not huge."""
     want = _parse(_header(shapes, kind))
     have = _parse(data)
     if have is None or want is None:
@@ -138,7 +139,7 @@ def _parse(data: bytes) -> dict[str, Any] | None:
     if len(data) < _LENGTH.size:
         return None
     (length,) = _LENGTH.unpack_from(data)
-    if length > len(data) - _LENGTH.size:
+    if length > min(len(data) - _LENGTH.size, _MAX_EXPLAINED):
         return None
     try:
         parsed = json.loads(data[_LENGTH.size : _LENGTH.size + length])

@@ -2,6 +2,7 @@ import json
 import struct
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -117,6 +118,18 @@ def test_what_is_no_safetensors_file_is_refused(data):
     with pytest.raises(InvalidWeights) as caught:
         decode_weights(data, SHAPES)
     assert caught.value.details["reason"] == "header"
+
+
+def test_a_huge_header_costs_no_more_than_itself():
+    lists = b"[" + b"[]," * 3_000_000 + b"[]]"
+    data = struct.pack("<Q", len(lists)) + lists
+    tracemalloc.start()
+    with pytest.raises(InvalidWeights) as caught:
+        decode_weights(data, SHAPES)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert caught.value.details["reason"] == "header"
+    assert peak < len(data)
 
 
 @pytest.mark.parametrize("cut", [-1, -4, -4000])
