@@ -10,14 +10,14 @@ SOLIDITY := $(shell find contracts -name '*.sol' 2>/dev/null)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup abi demo dev test check lint types imports contracts unit integration clean distclean
+.PHONY: help setup compile abi demo dev test check lint types imports contracts unit integration clean distclean
 
 help: ## print this text
 	@echo "Commonweal: train models together without trusting each other."
 	@echo
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: artifacts/.compiled ## install everything into .venv and node_modules, compile the contracts
+setup: node_modules/.installed ## install everything into .venv and node_modules
 
 .venv/.created:
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; say PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -36,8 +36,11 @@ artifacts/.compiled: $(SOLIDITY) hardhat.config.js node_modules/.installed
 	npx --no-install hardhat compile
 	@mkdir -p artifacts && touch $@
 
-abi: setup ## renew the ABIs and bytecode that ship in the Python package
+abi: compile ## renew the ABIs and bytecode that ship in the Python package
 	python -m commonweal.abi
+
+# The package ships ABIs and bytecode, so only the tests wait for the compiler.
+compile: artifacts/.compiled ## compile the contracts
 
 demo: setup ## the whole thing on a local chain: seven nodes, two of them cheats, ten rounds
 	@weal demo $(ARGS)
@@ -60,13 +63,13 @@ types: setup ## mypy --strict
 imports: setup ## import rules (.importlinter)
 	lint-imports
 
-contracts: setup ## Solidity tests
+contracts: compile ## Solidity tests
 	npx --no-install hardhat test solidity
 
-unit: setup ## fast tests of the Python code
+unit: compile ## fast tests of the Python code
 	pytest -n $(WORKERS) --timeout=120 -m "not integration" tests
 
-integration: setup ## tests that start real processes: Hardhat node, coordinator, agents
+integration: compile ## tests that start real processes: Hardhat node, coordinator, agents
 	pytest -n0 --timeout=300 -m integration tests
 
 clean: ## remove caches and build results, keep what was installed
