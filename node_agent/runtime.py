@@ -32,6 +32,7 @@ from node_agent.config import NodeConfig
 from node_agent.decisions import Policy
 from node_agent.duties import Duties
 from node_agent.errors import NodeRunning, NotRegistered
+from node_agent.housekeeping import keep_room
 from node_agent.journal import Journal
 from node_agent.keeper import Keeper
 from node_agent.localdata import LocalDataLibrary
@@ -118,6 +119,7 @@ def _run_alone(
     with _serve(config, store) as endpoint, open_client() as client:
         node = build_node(chain, account, store, client, direct=direct, trainer=trainer)
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+        threading.Thread(target=keep_room, args=(store, stop), name="room", daemon=True).start()
         node.announce(config.content.public_url or endpoint)
         log.info("node runs", provider=node.provider, operator=account.address, direct=direct)
         node.recover()
