@@ -149,7 +149,8 @@ def build(kind: type[T], fields: Mapping[str, Any]) -> T:
 
 
 def to_snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower().rstrip("_")
+    starts = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+    return re.sub(starts, "_", name).lower().rstrip("_")
 
 
 def _coerce(hint: Any, value: Any) -> Any:

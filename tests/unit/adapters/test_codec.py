@@ -1,3 +1,5 @@
+from dataclasses import fields
+
 import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
@@ -14,6 +16,7 @@ from commonweal.adapters.codec import (
     function_codec,
     to_snake_case,
 )
+from commonweal.adapters.deployment import CONTRACTS, load_abi
 from commonweal.protocol.events import EVENT_TYPES, EventRef, MemberJoined, PhaseStarted
 from commonweal.protocol.types import Phase, Role
 
@@ -28,6 +31,15 @@ def error_data(signature: str, *values: object) -> bytes:
 
 def test_every_event_of_the_protocol_is_in_the_abis_and_the_other_way_round():
     assert event_topics().keys() == EVENT_TYPES.keys()
+
+
+@pytest.mark.parametrize("name", sorted(EVENT_TYPES))
+def test_every_field_of_an_event_has_its_place(name):
+    """One that has none would stop everybody who follows the chain, at that block, for good."""
+    abis = (abi for contract in CONTRACTS for abi in load_abi(contract))
+    abi = next(abi for abi in abis if abi["type"] == "event" and abi["name"] == name)
+    emitted = {to_snake_case(entry["name"]) for entry in abi["inputs"]}
+    assert emitted == {field.name for field in fields(EVENT_TYPES[name])} - {"ref"}
 
 
 def test_a_custom_error_shows_its_numbers():
