@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
+from eth_abi.abi import encode
 from eth_utils.address import is_address, to_checksum_address
 from eth_utils.crypto import keccak
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from commonweal.errors import InvalidInput
-from commonweal.protocol.merkle import compute_root
+from commonweal.protocol.merkle import compute_proof, compute_root
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import (
     ZERO_DIGEST,
@@ -37,6 +38,10 @@ _SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 class InvalidJobFile(InvalidInput):
     code = "invalid-job-file"
+
+
+class NotOnAllowlist(InvalidInput):
+    code = "not-on-allowlist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +126,27 @@ class JobFile:
 
 
 def compute_allowlist_leaf(provider: Address) -> bytes:
-    return keccak(hexstr=provider)
+    """Hashed twice, as the contract does: a leaf can never be taken for a node of the tree."""
+    return keccak(keccak(encode(["address"], [provider])))
 
 
 def compute_allowlist_root(providers: tuple[str, ...]) -> Digest:
     """Leaves in ascending order of address; zero, that is open to all, for an empty list."""
-    if not providers:
-        return ZERO_DIGEST
-    ordered = sorted(set(providers), key=str.lower)
-    return Digest(compute_root([compute_allowlist_leaf(Address(each)) for each in ordered]))
+    leaves = _allowlist_leaves(providers)
+    return Digest(compute_root(list(leaves.values()))) if leaves else ZERO_DIGEST
+
+
+def compute_allowlist_proof(providers: tuple[str, ...], provider: str) -> tuple[bytes, ...]:
+    """What `provider` shows when it joins. Raises NotOnAllowlist."""
+    leaves = _allowlist_leaves(providers)
+    if provider.lower() not in leaves:
+        raise NotOnAllowlist(f"{provider} is not on the allowlist", provider=provider)
+    return compute_proof(list(leaves.values()), list(leaves).index(provider.lower()))
+
+
+def _allowlist_leaves(providers: tuple[str, ...]) -> dict[str, bytes]:
+    ordered = sorted({each.lower() for each in providers})
+    return {each: compute_allowlist_leaf(Address(each)) for each in ordered}
 
 
 def compute_parameters(terms: Terms, *, spec: Digest, model: Digest, now: int) -> JobParameters:

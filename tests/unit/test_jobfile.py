@@ -9,12 +9,16 @@ import pytest
 from commonweal.jobfile import (
     MAX_BYTES,
     InvalidJobFile,
+    NotOnAllowlist,
+    compute_allowlist_leaf,
+    compute_allowlist_proof,
     compute_allowlist_root,
     compute_parameters,
     load_job_file,
     parse_job_file,
 )
-from commonweal.protocol.types import ZERO_DIGEST, Digest
+from commonweal.protocol.merkle import is_proven
+from commonweal.protocol.types import ZERO_DIGEST, Address, Digest
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"
 JOB = """\
@@ -122,3 +126,19 @@ def test_size_is_bounded() -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidJobFile, match="No such file"):
         load_job_file(tmp_path / "job.yaml")
+
+
+def test_everybody_on_the_allowlist_has_a_proof() -> None:
+    providers = tuple("0x" + f"{number:02x}" * 20 for number in range(1, 6))
+    root = compute_allowlist_root(providers)
+    for provider in providers:
+        proof = compute_allowlist_proof(providers, provider)
+        assert is_proven(root, compute_allowlist_leaf(Address(provider)), proof)
+    with pytest.raises(NotOnAllowlist):
+        compute_allowlist_proof(providers, "0x" + "99" * 20)
+
+
+def test_allowlist_leaf_is_the_contracts() -> None:
+    """keccak256(bytes.concat(keccak256(abi.encode(provider)))), from Solidity."""
+    leaf = compute_allowlist_leaf(Address("0x" + "11" * 20))
+    assert leaf.hex() == "a7409058568815d08a7ad3c7d4fd44cf1dec90c620cb31e55ad24c654f7ba34f"
