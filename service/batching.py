@@ -103,7 +103,7 @@ def next_batch(
             if _is_draw_pending(view.round):
                 continue  # until the committee is drawn nobody may join or leave
             return Batch(view.job.job, letter.message.kind, (letter,), (_move(letter.message),))
-    due = _due_letters(view.round, letters, now=now, now_ms=now_ms, delay=delay)
+    due = _due_letters(view, letters, now=now, now_ms=now_ms, delay=delay)
     return _build(view, due) if due else None
 
 
@@ -156,15 +156,16 @@ def _is_mined(message: RoundMessage, round_: Round) -> bool:
 
 
 def _due_letters(
-    round_: Round, letters: Sequence[Letter], *, now: int, now_ms: int, delay: float
+    view: JobView, letters: Sequence[Letter], *, now: int, now_ms: int, delay: float
 ) -> list[Letter]:
+    round_ = view.round
     current = [x for x in letters if _belongs(x.message, round_)]
     if not current or now >= round_.ends_at:
         return []
     oldest, newest = current[0].received_at, current[-1].received_at
     waited = now_ms - newest >= 1000 * delay or now_ms - oldest >= 1000 * delay * _PATIENCE
     hurried = now >= round_.ends_at - _LAST_SECONDS
-    return current if waited or hurried or _missing(round_, current) <= 0 else []
+    return current if waited or hurried or _missing(view, current) <= 0 else []
 
 
 def _belongs(message: Message, round_: Round) -> bool:
@@ -173,11 +174,13 @@ def _belongs(message: Message, round_: Round) -> bool:
     return message.round == round_.round and PHASE_OF[message.kind] is round_.phase
 
 
-def _missing(round_: Round, current: Sequence[Letter]) -> int:
-    """How many expected messages are neither here nor on chain."""
+def _missing(view: JobView, current: Sequence[Letter]) -> int:
+    """How many messages that may come are neither here nor on chain."""
+    round_ = view.round
     match round_.phase:
         case Phase.COMMIT:
-            return round_.expected - round_.commits - len(current)
+            # Not `expected`: a batch of the expected closes the phase on those who come back.
+            return view.job.active_trainers - round_.commits - len(current)
         case Phase.REVEAL:
             return round_.commits - round_.reveals - len(current)
         case Phase.BALLOT_COMMIT:

@@ -45,9 +45,9 @@ ROUND = Round(
 )
 
 
-def view(record: RoundRecord | None = None, **changes: Any) -> JobView:
-    block = Block(9, word(9), word(8), 500)
-    return JobView(JOB, replace(ROUND, **changes), (), record or RoundRecord(1, 2), block)
+def view(record: RoundRecord | None = None, *, trainers: int = 3, **changes: Any) -> JobView:
+    block, job = Block(9, word(9), word(8), 500), replace(JOB, active_trainers=trainers)
+    return JobView(job, replace(ROUND, **changes), (), record or RoundRecord(1, 2), block)
 
 
 def letter(message: Message, at: int = 0) -> Letter:
@@ -99,13 +99,22 @@ def test_a_batch_waits_a_little_for_more(
     times: tuple[int, ...], ms: int, now: int, due: bool
 ) -> None:
     letters = [letter(commitment(member), at) for member, at in enumerate(times)]
-    assert (batch(view(expected=9), letters, ms=ms, now=now) is not None) is due
+    assert (batch(view(trainers=9), letters, ms=ms, now=now) is not None) is due
+
+
+def test_trainers_who_were_silent_last_time_are_given_the_delay_to_come_back() -> None:
+    """One of three is expected; its message alone would close the phase on the other two."""
+    letters = [letter(commitment(member)) for member in range(3)]
+    back = view(expected=1)
+    assert batch(back, letters[:1], ms=299) is None
+    assert len(batch(back, letters, ms=299).letters) == 3
+    assert len(batch(back, letters[:1], ms=300).letters) == 1
 
 
 def test_equal_letters_are_one_intent_however_often_they_are_sent() -> None:
     letters = [letter(commitment(member)) for member in range(3)]
     assert batch(view(), letters).intent == batch(view(), letters).intent
-    assert batch(view(), letters).intent != batch(view(expected=2), letters[:2]).intent
+    assert batch(view(), letters).intent != batch(view(trainers=2), letters[:2]).intent
 
 
 def test_joining_goes_alone_and_waits_while_the_committee_is_drawn() -> None:
@@ -117,7 +126,7 @@ def test_joining_goes_alone_and_waits_while_the_committee_is_drawn() -> None:
 
 
 def test_the_attestations_that_agree_finalise_in_the_same_transaction() -> None:
-    attest = {"phase": Phase.ATTEST, "committee": (0, 1, 2)}
+    attest: dict[str, Any] = {"phase": Phase.ATTEST, "committee": (0, 1, 2)}
     letters = [letter(attestation(seat, 7)) for seat in range(3)]
     functions = [call.function for call in batch(view(**attest), letters).calls]
     assert functions == ["attest", "finalise"]
