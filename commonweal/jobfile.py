@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from eth_abi.abi import encode
 from eth_utils.address import is_address, to_checksum_address
-from eth_utils.crypto import keccak
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from commonweal.errors import InvalidInput
-from commonweal.protocol.merkle import compute_proof, compute_root
+from commonweal.protocol.merkle import compute_allowlist_leaf, compute_proof, compute_root
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import (
     ZERO_DIGEST,
@@ -123,11 +121,6 @@ class JobFile:
     def escrow(self) -> Wei:
         """What is deposited: as declared, or the price of all rounds."""
         return Wei(self.terms.escrow or self.terms.rounds * self.terms.price_per_round)
-
-
-def compute_allowlist_leaf(provider: Address) -> bytes:
-    """Hashed twice, as the contract does: a leaf can never be taken for a node of the tree."""
-    return keccak(keccak(encode(["address"], [provider])))
 
 
 def compute_allowlist_root(providers: tuple[str, ...]) -> Digest:

@@ -10,14 +10,13 @@ from commonweal.jobfile import (
     MAX_BYTES,
     InvalidJobFile,
     NotOnAllowlist,
-    compute_allowlist_leaf,
     compute_allowlist_proof,
     compute_allowlist_root,
     compute_parameters,
     load_job_file,
     parse_job_file,
 )
-from commonweal.protocol.merkle import is_proven
+from commonweal.protocol.merkle import compute_allowlist_leaf, is_proven
 from commonweal.protocol.types import ZERO_DIGEST, Address, Digest
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"
