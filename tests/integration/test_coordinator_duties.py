@@ -93,19 +93,19 @@ def test_a_job_of_twenty_pays_to_the_wei_with_one_transaction_per_phase(
     } == {relay}
     updates = coordinator.get(f"/v1/jobs/{job}/rounds/1/updates")["items"]
     assert [update["verdict"] for update in updates] == ["verified"] * 20
-    check_money(stage, job, requester, relay)
-    assert stage.balance(board) == held
+    unclaimed = check_money(stage, job, requester, relay)
+    assert stage.balance(board) == held + unclaimed
 
 
-def check_money(stage: Stage, job: int, requester: LocalAccount, relay: str) -> None:
-    """Everybody takes what is theirs, and nothing is left or missing."""
+def check_money(stage: Stage, job: int, requester: LocalAccount, relay: str) -> int:
+    """Requester, coordinator and two members take what is theirs; returns what the others can."""
     deposit = TERMS.price_per_round
     fee = deposit * TERMS.coordinator_share_bps // 10_000
     members = stage.reader.fetch_members(job, stage.now)
     escrow = stage.reader.fetch_job(job, stage.now).escrow
     assert all(member.credit > 0 for member in members)
     assert sum(member.credit for member in members) + fee + escrow == deposit
-    for member in members:
+    for member in members[:2]:
         before = stage.balance(member.provider)
         stage.send(stage.relay, "JobBoard", "claim", member.provider, [job])
         assert stage.balance(member.provider) - before == member.credit
@@ -114,6 +114,7 @@ def check_money(stage: Stage, job: int, requester: LocalAccount, relay: str) -> 
     assert stage.balance(relay) - before == fee
     stage.send(stage.relay, "JobBoard", "refund", job)
     assert stage.balance(requester.address) == escrow
+    return sum(member.credit for member in members[2:])
 
 
 # Faults
