@@ -126,6 +126,12 @@ abstract contract Membership is Rewards {
         }
     }
 
+    function rosterPageOf(uint256 job, uint256 page) external view returns (address pointer, uint256 stale) {
+        JobRecord storage record = _jobs[job];
+        if (page >= record.pages.length) return (address(0), 0);
+        return (record.pages[page], uint128(record.stale[page >> 1] >> ((page & 1) << 7)));
+    }
+
     function trainersOf(uint256 job) external view returns (uint256[] memory bitmap) {
         JobRecord storage record = _jobs[job];
         bitmap = new uint256[]((record.members + 255) / 256);

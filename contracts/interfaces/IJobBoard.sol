@@ -136,6 +136,10 @@ interface IJobBoard {
     function feesOf(address recipient) external view returns (uint256);
     /// `members`: uint16 each, packed. Returns the operators in the same order, zero for a member who is not active.
     function operatorsOf(uint256 job, bytes calldata members) external view returns (address[] memory);
+    /// Where the operators of the members `128 page` to `128 page + 127` are cached: `pointer` is a page of CodePages, zero
+    /// if none was sealed. `operatorsOf` answers for a member whose bit (`member & 127`) is set in `stale`, whose entry is
+    /// zero, or who is beyond the page's end; for all others the entry is the same.
+    function rosterPageOf(uint256 job, uint256 page) external view returns (address pointer, uint256 stale);
     /// Active members with the trainer role, bit per member, 256 to a word. A job hands out at most 2048 member indices (8 words).
     function trainersOf(uint256 job) external view returns (uint256[] memory bitmap);
     /// Stake-weighted draw without replacement among active validators. Returns fewer than `size` if there are fewer.

@@ -2,14 +2,16 @@
 pragma solidity ^0.8.28;
 
 /// Addresses kept as the code of a contract: written once, then a hundred cost little more to read than one.
-/// The code starts with STOP, so that calling it does nothing.
+/// A page's code is one byte, STOP, so that calling it does nothing, and from code offset `START` on 20 bytes per entry,
+/// without gaps: entry `i` is at `START + 20 i`, and the code's length is `START + 20 n`.
 library CodePages {
     error PageNotWritten();
 
     uint256 internal constant SIZE = 128;
+    uint256 internal constant START = 1;
 
     function write(address[] memory entries) internal returns (address pointer) {
-        uint256 length = 20 * entries.length + 1;
+        uint256 length = START + 20 * entries.length;
         bytes memory data = new bytes(10 + length + 12); // 12 more: the last entry is stored as a whole word
         assembly ("memory-safe") {
             let cursor := add(data, 0x20)
@@ -34,7 +36,7 @@ library CodePages {
     /// Entries beyond those written are zero; so are all of them if `pointer` is.
     function load(address pointer, bytes memory page) internal view {
         assembly ("memory-safe") {
-            extcodecopy(pointer, add(page, 0x20), 1, mul(20, 128))
+            extcodecopy(pointer, add(page, 0x20), START, mul(20, SIZE))
         }
     }
 
