@@ -80,7 +80,7 @@ def deploy(
 
 
 def dev(
-    agents: Annotated[int, typer.Option(min=0, max=50, help="Node agents to start.")] = 7,
+    agents: Annotated[int, typer.Option(min=0, max=50, help="Node agents to start.")] = 5,
     data_dir: DataDir = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the data partition.")] = 0,
 ) -> None:

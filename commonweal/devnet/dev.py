@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from pathlib import Path
 
 from rich.console import Console
 
-from commonweal.devnet.network import AgentPlan, Network
+from commonweal.devnet.network import AgentPlan, Network, find_checkout
 from commonweal.devnet.processes import interruptible
 from commonweal.protocol.types import Role
 
 WATCH_SECONDS = 0.5
+LARGEST_COMMITTEE = 5
+FEWEST_AGENTS = 3  # below: too few updates to compare
 
 
 def run_dev(*, agents: int, data_dir: Path | None, seed: int, console: Console) -> None:
     """Runs until it is interrupted; raises ProcessDied when a program ends by itself."""
     folder = (data_dir or Path(tempfile.mkdtemp(prefix="weal-dev-"))).resolve()
+    example = find_checkout() / "examples" / "digits.yaml"
     both = Role.TRAINER | Role.VALIDATOR
     plans = [AgentPlan(f"agent-{number}", both) for number in range(1, agents + 1)]
     with interruptible(), Network(folder, plans, seed=seed) as network:
@@ -25,7 +29,9 @@ def run_dev(*, agents: int, data_dir: Path | None, seed: int, console: Console) 
         network.start_chain()
         network.start_programs()
         network.wait_until_ready()
-        console.print(describe(network), highlight=False, markup=False, soft_wrap=True)
+        job_file = folder / "job.yaml"
+        job_file.write_text(adapt_job(example.read_text(), agents))
+        console.print(describe(network, job_file), highlight=False, markup=False, soft_wrap=True)
         try:
             while True:
                 network.require_alive()
@@ -34,7 +40,19 @@ def run_dev(*, agents: int, data_dir: Path | None, seed: int, console: Console) 
             console.print("Stopping …")
 
 
-def describe(network: Network) -> str:
+def adapt_job(text: str, agents: int) -> str:
+    """A job file for exactly this many agents: it starts as soon as they have all joined."""
+    trainers = max(agents, 1)
+    committee = min(trainers - 1 + trainers % 2, LARGEST_COMMITTEE)
+    terms = {"min_trainers": trainers, "max_trainers": trainers, "committee_size": committee}
+    for name, value in terms.items():
+        text, found = re.subn(rf"(?m)^(  {name}:) .*$", rf"\1 {value}", text)
+        assert found == 1, f"the example has no {name}"
+    header = f"# examples/digits.yaml for the {agents} agents of this local network.\n"
+    return header + re.sub(r"\A(#.*\n)+", "", text)
+
+
+def describe(network: Network, job_file: Path) -> str:
     """Addresses, keys and URLs, and the environment that the `weal` command reads."""
     requester = network.key("requester")
     environment = {
@@ -47,7 +65,8 @@ def describe(network: Network) -> str:
     lines = [
         "",
         f"chain         {network.rpc_url} (chain id {network.reader.chain_id})",
-        f"coordinator   {network.coordinator_url} (its API: {network.coordinator_url}/docs)",
+        f"coordinator   {network.coordinator_url}",
+        f"its API       {network.coordinator_url}/openapi.json",
         *(f"{agent.plan.name:13} {agent.url}" for agent in network.agents),
         f"logs, stores  {network.data_dir}",
         "",
@@ -58,8 +77,18 @@ def describe(network: Network) -> str:
         "",
         "To use it from another terminal:",
         *(f"export {name}={value}" for name, value in environment.items()),
-        "weal job submit examples/digits.yaml   # it waits for 7 trainers, or an hour",
+        *describe_job(job_file, len(network.agents)),
         "",
         "Ctrl-C stops everything.",
     ]
     return "\n".join(lines)
+
+
+def describe_job(job_file: Path, agents: int) -> list[str]:
+    if agents >= FEWEST_AGENTS:
+        why = f"starts once all {agents} agents have joined"
+    elif agents:
+        why = f"runs, but {agents} of at least {FEWEST_AGENTS} agents: too few updates to compare"
+    else:
+        why = "waits: there are no agents here; `weal-node init` makes one"
+    return [f"weal job submit {job_file}   # {why}", "weal job watch 1"]
