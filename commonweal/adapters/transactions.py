@@ -248,6 +248,8 @@ def sign_transaction(
     gas: int,
     data: bytes,
     to: Address | None = None,
+    *,
+    value: int = 0,
 ) -> SignedTransaction:
     """EIP-1559, ready for a base fee that doubles; without `to` it creates a contract."""
     tip = reader.ask(lambda: reader.web3.eth.max_priority_fee)
@@ -259,7 +261,7 @@ def sign_transaction(
         "maxPriorityFeePerGas": tip,
         "maxFeePerGas": 2 * base + tip,
         "data": data,
-        "value": 0,
+        "value": value,
     }
     if to is not None:
         transaction["to"] = to

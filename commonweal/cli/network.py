@@ -1,4 +1,4 @@
-"""`weal deploy`, `weal keystore new`, and the local network: `weal dev`, `weal demo`."""
+"""Deploying, keystores, funding, and the local network: `weal dev`, `weal demo`."""
 
 from __future__ import annotations
 
@@ -77,6 +77,30 @@ def deploy(
     for name, address in deployment.contracts.items():
         typer.echo(f"{name:18} {address}")
     typer.echo(f"Written to {output}")
+
+
+def fund(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Who gets it.")],
+    keystore: opt.Keystore,
+    tokens: Annotated[int, typer.Option(min=0, help="Whole tokens, to stake or to pay.")] = 0,
+    eth: Annotated[int, typer.Option(min=0, help="Whole ETH, for gas.")] = 0,
+    password_file: opt.PasswordFile = None,
+    rpc: opt.Rpc = opt.DEFAULT_RPC,
+    deployment: opt.DeploymentFile = opt.DEFAULT_DEPLOYMENT,
+    json: opt.Json = False,
+) -> None:
+    """Give an address tokens and gas money from your own account: for test networks."""
+    from commonweal.funding import build_gift, give
+
+    gift = build_gift(address, tokens=tokens, eth=eth)
+    reader = opt.open_chain(rpc, deployment)
+    sent = give(reader, opt.open_account(keystore, password_file), gift)
+    if json:
+        amounts = {"tokens_wei": gift.tokens_wei, "eth_wei": gift.eth_wei}
+        print_json({"address": gift.to, **amounts, "transactions": sent})
+        return
+    given = [f"{tokens} tokens"] * bool(tokens) + [f"{eth} ETH"] * bool(eth)
+    typer.echo(f"{gift.to} got {' and '.join(given)}.")
 
 
 def dev(

@@ -78,6 +78,7 @@ def describe(network: Network, job_file: Path) -> str:
         "To use it from another terminal:",
         *(f"export {name}={value}" for name, value in environment.items()),
         *describe_job(job_file, len(network.agents)),
+        "weal fund ADDRESS --tokens 1000 --eth 1   # for a node of your own: its owner's address",
         "",
         "Ctrl-C stops everything.",
     ]

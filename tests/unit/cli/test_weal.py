@@ -23,6 +23,7 @@ COMMANDS = [
     ["deploy"],
     ["keystore"],
     ["keystore", "new"],
+    ["fund"],
     ["dev"],
     ["demo"],
     ["stop"],
@@ -84,14 +85,32 @@ def test_new_keystore_opens_and_is_never_overwritten(
     assert capsys.readouterr().err.startswith("error[keystore-exists]: ")
 
 
+ADDRESS = "0x" + "a1" * 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([ADDRESS], "error[invalid-amount]: 0 tokens and 0 ETH"),
+        (["0xa1", "--eth", "1"], "error[invalid-address]: '0xa1'"),
+        ([ADDRESS, "--eth", "0.5"], "valid integer"),
+        ([ADDRESS, "--tokens", "-1"], "greater than or equal to 0"),
+    ],
+)
+def test_fund_refuses_other_amounts_before_it_opens_a_key(
+    arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["fund", *arguments, "--keystore", "none.json"]) == 2
+    shown = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert text in shown
+
+
 def test_stopping_what_does_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["stop", "--data-dir", str(tmp_path)]) == 3
     assert capsys.readouterr().err.startswith("error[no-network]: ")
 
 
-def test_demo_wants_a_folder_of_its_own(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_demo_wants_a_folder_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "something").touch()
     assert run(["demo", "--data-dir", str(tmp_path), "--json"]) == 5
     printed = capsys.readouterr()
