@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,8 +22,8 @@ _HEADERS = (
 # A parser that recurses in C does not survive a body of nothing but brackets.
 MAX_DEPTH = 32
 _DRAINED = 8  # times the limit
-_STRING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"')
-_BRACKET = re.compile(rb"[\[\]{}]")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 class BodyLimit:
@@ -78,9 +79,14 @@ class BodyLimit:
 
 
 def is_too_deep(body: bytes) -> bool:
+    """In time linear in the body; read in the encoding that the parser will guess."""
+    try:
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+    except UnicodeDecodeError:
+        return False  # no parser gets as far as its brackets
     depth = 0
-    for bracket in _BRACKET.finditer(_STRING.sub(b"", body)):
-        depth += 1 if bracket.group() in b"[{" else -1
+    for bracket in _BRACKET.finditer(_STRING.sub("", text)):
+        depth += 1 if bracket.group() in "[{" else -1
         if depth > MAX_DEPTH:
             return True
     return False
