@@ -21,6 +21,7 @@ from service.keeper import Duty, Keeper, due_duties, due_seals, due_step
 from service.mailbox import Letter, Mailbox
 from service.relay import Relay
 from service.repository import Repository
+from service.ticks import Ticks
 from service.views import JobView, Views
 
 log = structlog.get_logger(__name__)
@@ -67,8 +68,7 @@ class Engine:
         self._relay_delay = relay_delay
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._ticked = threading.Condition()
-        self._ticks = 0
+        self._ticks = Ticks()
         self._busy: set[int] = set()
         self._last: dict[int, tuple[str, int, float]] = {}
         self._duties_at = 0.0
@@ -88,6 +88,7 @@ class Engine:
     def stop(self) -> None:
         """Finishes what is being sent."""
         self._stopping.set()
+        self._ticks.stop()
         self._wake.set()
         self._thread.join(timeout=10)
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -96,11 +97,12 @@ class Engine:
         self._wake.set()
 
     def catch_up(self, timeout: float = 2.0) -> None:
-        """Returns after a look at the chain that began after this call, or after `timeout`."""
-        with self._ticked:
-            target = self._ticks + 2
-            self._wake.set()
-            self._ticked.wait_for(lambda: self._ticks >= target or self._stopping.is_set(), timeout)
+        """Returns after a look at the chain that began after this call, or after `timeout`.
+
+        At once if many wait for it already.
+        """
+        self._wake.set()
+        self._ticks.wait(timeout)
 
     def _run(self) -> None:
         self._recover()
@@ -114,9 +116,7 @@ class Engine:
             except Exception:
                 log.exception("the loop failed")
                 self._stopping.wait(1.0)
-            with self._ticked:
-                self._ticks += 1
-                self._ticked.notify_all()
+            self._ticks.note()
             self._wake.wait(self._poll_interval)
 
     def _recover(self) -> None:
