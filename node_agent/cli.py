@@ -79,7 +79,7 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Make a node's folder: operator key, its password file, node.yaml."""
-    from node_agent.setup import NodeSetup, create_node
+    from node_agent.setup import NodeSetup, create_node, list_next_steps
 
     setup = NodeSetup(
         rpc_url=rpc_url,
@@ -92,7 +92,10 @@ def init(
         owner_password_file=owner_password_file,
         light=light,
     )
-    show(create_node(data_dir, setup), as_json)
+    result = create_node(data_dir, setup)
+    show(result, as_json)
+    if not as_json:
+        typer.echo("\n".join(["", "Next:", *list_next_steps(result)]))
 
 
 @app.command()
@@ -144,7 +147,11 @@ def status(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
 
     settings = load_config(config)
     chain, operator = open_chain(settings), Address(open_operator(settings).address)
-    show(commands.fetch_status(chain, chain.fetch_provider(operator), operator), as_json)
+    provider = chain.fetch_provider(operator)
+    found = commands.fetch_status(chain, provider, operator)
+    if not found["registered"] and not as_json:
+        typer.echo(f"NOT REGISTERED: {commands.explain_registration(provider)}")
+    show(found, as_json)
 
 
 @app.command()

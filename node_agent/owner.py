@@ -8,6 +8,7 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 
 from commonweal.adapters.transactions import Receipt, TransactionSender
+from commonweal.funding import WHOLE, TooLittleMoney
 from commonweal.protocol.events import MemberJoined, ProviderAnnounced, RewardClaimed
 from commonweal.protocol.manifests import compute_digest, encode_manifest
 from commonweal.protocol.types import Address, Digest, Member, Role, Wei
@@ -37,16 +38,34 @@ def open_owner(config: NodeConfig) -> LocalAccount:
 def register(
     chain: Chain, owner: LocalAccount, operator: Address, roles: Role, stake: Wei, endpoint: str
 ) -> Receipt:
-    """Approve the stake and register, in two transactions."""
+    """Approve the stake and register, in two transactions. Raises TooLittleMoney."""
     sender = chain.sender(owner)
     registry = chain.reader.deployment["ProviderRegistry"]
     head = chain.reader.fetch_head().number
+    _require_money(chain, Address(owner.address), stake, head)
     allowance = chain.reader.call("CommonwealToken", "allowance", owner.address, registry, at=head)
     if allowance < stake:
         sender.send(f"approve:{head}:{stake}", "CommonwealToken", "approve", registry, stake)
     capabilities = _store_capabilities(chain.config)
     arguments = (operator, int(roles), stake, endpoint, capabilities)
     return sender.send(f"register:{head}", "ProviderRegistry", "register", *arguments)
+
+
+def explain_registration(provider: Address) -> str:
+    return (
+        f"the owner {provider} needs tokens to stake and coin for gas (on a test network: "
+        f"weal fund {provider} --tokens 1000 --eth 1), then: weal-node register --stake 500"
+    )
+
+
+def _require_money(chain: Chain, owner: Address, stake: Wei, at: int) -> None:
+    tokens = chain.reader.fetch_balance(owner, at)
+    coin = chain.reader.ask(lambda: chain.reader.web3.eth.get_balance(owner))  # type: ignore[arg-type]
+    if tokens >= stake and coin:
+        return
+    lack = "no coin for gas" if tokens >= stake else f"{tokens / WHOLE:g} tokens"
+    message = f"the owner {owner} has {lack}; the stake is {stake / WHOLE:g} tokens"
+    raise TooLittleMoney(message, tokens_wei=tokens, stake_wei=stake, coin_wei=coin)
 
 
 def unbond(chain: Chain, owner: LocalAccount, amount: Wei) -> Receipt:
@@ -106,14 +125,18 @@ def fetch_status(chain: Chain, provider: Address, operator: Address) -> dict[str
     announced = [
         e.endpoint for e in events if isinstance(e, ProviderAnnounced) and e.provider == provider
     ]
-    return account | {
-        "operator_of_this_node": operator,
-        "operator_gas_wei": reader.ask(lambda: reader.web3.eth.get_balance(operator)),  # type: ignore[arg-type]
-        "owner_tokens_wei": reader.fetch_balance(provider, head.number),
-        "endpoint": announced[-1] if announced else None,
-        "block": head.number,
-        "jobs": [asdict(item) for item in fetch_earnings(chain, provider)],
-    }
+    return (
+        {"registered": account["roles"] != 0}
+        | account
+        | {
+            "operator_of_this_node": operator,
+            "operator_gas_wei": reader.ask(lambda: reader.web3.eth.get_balance(operator)),  # type: ignore[arg-type]
+            "owner_tokens_wei": reader.fetch_balance(provider, head.number),
+            "endpoint": announced[-1] if announced else None,
+            "block": head.number,
+            "jobs": [asdict(item) for item in fetch_earnings(chain, provider)],
+        }
+    )
 
 
 def _fetch_member(chain: Chain, job: int, index: int, at: int) -> Member:

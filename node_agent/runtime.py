@@ -62,7 +62,8 @@ class Chain:
         head = self.reader.fetch_head().number
         provider = self.reader.fetch_provider_of_operator(operator, head)
         if provider is None:
-            raise NotRegistered(f"no provider has the operator {operator}", operator=operator)
+            message = f"no provider has the operator {operator}: `weal-node register` comes first"
+            raise NotRegistered(message, operator=operator)
         return provider
 
     def sender(self, account: LocalAccount) -> TransactionSender:

@@ -45,6 +45,27 @@ def create_node(data_dir: Path, setup: NodeSetup) -> dict[str, Any]:
     return result
 
 
+def list_next_steps(result: dict[str, Any]) -> list[str]:
+    """From a folder that `create_node` made to a node that works."""
+    config, operator = result["config"], result["operator"]
+    run = f"weal-node run --config {config}"
+    if "owner" not in result:
+        return [
+            "Set keys.owner in the configuration to the key file that will hold the stake, or",
+            f"register elsewhere with that key, naming the operator {operator}.",
+            f"Then: {run}",
+        ]
+    owner = result["owner"]
+    return [
+        f"1. Give the owner {owner} tokens to stake and coin for gas,",
+        f"   and the operator {operator} coin for gas. On a test network:",
+        f"   weal fund {owner} --tokens 1000 --eth 1",
+        f"   weal fund {operator} --eth 1",
+        f"2. weal-node register --config {config} --stake 500",
+        f"3. {run}",
+    ]
+
+
 def _build_config(setup: NodeSetup) -> NodeConfig:
     owner = setup.owner.resolve() if setup.owner else None
     password = setup.owner_password_file.resolve() if setup.owner_password_file else None

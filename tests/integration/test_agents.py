@@ -110,10 +110,14 @@ def test_the_command_line_from_key_to_money_out(
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
         return result
 
+    assert weal_node("status")["registered"] is False
+    with pytest.raises(SystemExit):
+        main(["status", "--config", config])
+    assert capsys.readouterr().out.startswith(f"NOT REGISTERED: the owner {agent.provider} needs")
     registered = weal_node("register", "--stake", "900")
     assert (registered["provider"], registered["operator"]) == (agent.provider, agent.operator)
     status = weal_node("status")
-    assert (status["free"], status["roles"], status["jobs"]) == (900 * 10**18, 3, [])
+    assert (status["registered"], status["free"], status["roles"]) == (True, 900 * 10**18, 3)
     assert weal_node("earnings")["earned_wei"] == 0
     assert weal_node("claim")["jobs"] == []
     weal_node("unbond", "400")

@@ -71,6 +71,32 @@ def test_init_makes_a_folder_that_loads(tmp_path: Path, capsys: pytest.CaptureFi
     assert "owner-secret" not in text
 
 
+def test_init_ends_with_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    password = tmp_path / "owner.password"
+    password.write_text("owner-secret\n")
+    more = ["--owner", str(tmp_path / "owner.json"), "--owner-password-file", str(password)]
+    arguments = [each for each in init(tmp_path / "node", *more) if each != "--json"]
+    status, out, _ = run(capsys, *arguments)
+    owner = load_config(tmp_path / "node" / "node.yaml").provider
+    steps = out.partition("Next:")[2]
+    assert status == 0
+    places = [
+        steps.index(f"weal fund {owner} --tokens 1000"),
+        steps.index(f"weal-node register --config {tmp_path / 'node' / 'node.yaml'}"),
+        steps.index("weal-node run --config"),
+    ]
+    assert places == sorted(places)
+
+
+def test_init_without_an_owner_names_the_operator_to_register(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run(capsys, *[each for each in init(tmp_path / "node") if each != "--json"])
+    operator = json.loads((tmp_path / "node" / "operator.json").read_text())["address"]
+    assert "keys.owner" in out.partition("Next:")[2]
+    assert operator.lower() in out.partition("Next:")[2].lower()
+
+
 def test_init_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, *init(tmp_path))[0] == 0
     before = (tmp_path / "operator.json").read_bytes()
