@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from commonweal.cli import options as opt
-from commonweal.cli.output import print_fields, print_json, print_table
+from commonweal.cli.narration import FAILURES, Narrator, format_date, format_time
+from commonweal.cli.output import format_tokens, print_fields, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Submit, follow and cancel jobs.")
 
+OVER = {"completed", "cancelled", "exhausted"}
 JobFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The job file (YAML).")]
 
 
@@ -61,9 +63,8 @@ def list_jobs(
     if json:
         print_json(answer)
         return
-    columns = ["job", "state", "finalised_rounds", "failed_rounds", "members", "escrow"]
-    rows = [[each.get(column) for column in columns] for each in _items(answer)]
-    print_table("Jobs", columns, rows)
+    columns = ["job", "state", "rounds", "failed", "members", "escrow left (tokens)"]
+    print_table(columns, [_list_cells(each) for each in answer["items"]])
 
 
 @app.command()
@@ -76,28 +77,32 @@ def show(job: opt.JobNumber, url: opt.Url = opt.DEFAULT_URL, json: opt.Json = Fa
     if json:
         print_json({**answer, "rounds": rounds})
         return
-    print_fields(answer)
-    columns = ["round", "state", "phase", "model", "spent"]
-    rows = [[each.get(column) for column in columns] for each in _items(rounds)]
-    print_table("Rounds", columns, rows)
+    print_fields(describe_job(answer))
+    typer.echo()
+    columns = ["round", "state", "paid (tokens)", "model"]
+    print_table(columns, [_round_cells(each) for each in rounds["items"]])
 
 
 @app.command()
 def watch(
     job: opt.JobNumber,
     url: opt.Url = opt.DEFAULT_URL,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Every event whole, a JSON object per line.")
+    ] = False,
 ) -> None:
     """Follow a job's events until it is over (or Ctrl-C)."""
     import json as json_
 
     from commonweal.client import Client
 
+    narrator = Narrator()
     with Client(url) as client:
         for event in client.watch(job):
-            line = json_.dumps(event) if json else _describe(event)
-            typer.echo(line)
-            if _is_end(event):
+            line = json_.dumps(event) if json else narrator.describe(event)
+            if line is not None:
+                typer.echo(line)
+            if event["data"].get("state") in OVER:
                 return
 
 
@@ -121,21 +126,45 @@ def cancel(
         typer.echo(f"Job {job} ends after its present round (transaction {receipt}).")
 
 
-def _items(answer: Any) -> list[dict[str, Any]]:
-    """Collections come bare or as {"items": […]}."""
-    return list(answer["items"] if isinstance(answer, dict) else answer)
+def _list_cells(job: dict[str, Any]) -> list[str]:
+    rounds = f"{job['finalised_rounds']} of {job['parameters']['rounds']}"
+    counts = [str(job["failed_rounds"]), str(job["members"])]
+    return [str(job["job"]), job["state"], rounds, *counts, format_tokens(job["escrow"])]
 
 
-def _describe(event: dict[str, Any]) -> str:
-    data = event["data"]
-    fields = " ".join(f"{name}={value}" for name, value in data.items() if _is_short(value))
-    return f"{event.get('event', 'message'):24} {fields}"
+def _round_cells(round_: dict[str, Any]) -> list[str]:
+    state = round_["state"]
+    if state == "open":
+        state = f"open: {round_['phase']} until {format_time(round_['ends_at'])}"
+    elif state == "failed":
+        state = f"failed: {FAILURES.get(round_['failure'], round_['failure'])}"
+    model = round_["model"] or ""
+    return [str(round_["round"]), state, format_tokens(round_["spent"]), model]
 
 
-def _is_short(value: object) -> bool:
-    return not isinstance(value, dict | list) and len(str(value)) <= 66
-
-
-def _is_end(event: dict[str, Any]) -> bool:
-    ends = {"completed", "cancelled", "exhausted"}
-    return str(event["data"].get("state", "")).lower() in ends
+def describe_job(job: dict[str, Any]) -> dict[str, str]:
+    terms = job["parameters"]
+    done, failed = job["finalised_rounds"], job["failed_rounds"]
+    windows = ("commit", "reveal", "ballot_commit", "ballot_reveal", "attest")
+    shares = f"{terms['validator_share_bps'] / 100:g} % of it to validators, "
+    shares += f"{terms['coordinator_share_bps'] / 100:g} % to the coordinator"
+    escrow, deposit = format_tokens(job["escrow"]), format_tokens(job["deposit"])
+    is_open = int(terms["allowlist_root"], 16) == 0
+    return {
+        "job": str(job["job"]),
+        "state": job["state"],
+        "requester": job["requester"],
+        "rounds": f"{done} of {terms['rounds']} done, {failed} failed "
+        f"(at most {terms['max_failed_rounds']})",
+        "members": f"{job['members']}, open to {'all' if is_open else 'an allowlist'}",
+        "trainers": f"{terms['min_trainers']} to {terms['max_trainers']}",
+        "committee": f"{terms['committee_size']} validators",
+        "stake": f"at least {format_tokens(terms['min_stake'])} tokens",
+        "price": f"{format_tokens(terms['price_per_round'])} tokens per round; {shares}",
+        "escrow": f"{escrow} of {deposit} tokens left, {format_tokens(job['refunded'])} refunded",
+        "windows": ", ".join(f"{w.replace('_', ' ')} {terms[w + '_window']} s" for w in windows),
+        "recruiting until": format_date(terms["recruit_until"]),
+        "created": format_date(job["created_at"]),
+        "specification": job["spec"],
+        "initial model": job["initial_model"],
+    }

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
+from decimal import Decimal
 
 from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound, Unavailable
 
+TOKEN = 10**18  # wei
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_STATUS: dict[type[CommonwealError], int] = {
@@ -36,18 +34,21 @@ def print_error(error: CommonwealError) -> int:
     return next(statuses, EXIT_FAILED)
 
 
-def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*["" if cell is None else str(cell) for cell in row])
-    Console().print(table)
+def print_table(columns: list[str], rows: list[list[str]]) -> None:
+    """Aligned text, never cut: it may be read by a program, and CIDs are long."""
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    for row in [columns, *rows]:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
-def print_fields(fields: dict[str, Any]) -> None:
-    table = Table.grid(padding=(0, 2))
+def print_fields(fields: dict[str, str]) -> None:
+    width = max(map(len, fields))
     for name, value in fields.items():
-        text = json.dumps(value) if isinstance(value, dict | list) else value
-        table.add_row(f"[bold]{name}[/bold]", str(text))
-    Console().print(table)
+        sys.stdout.write(f"{name.ljust(width)}  {value}\n")
+
+
+def format_tokens(wei: int | str) -> str:
+    """Two places, for people; exact amounts are in the JSON."""
+    tokens = Decimal(wei) / TOKEN
+    return "<0.01" if 0 < tokens < Decimal("0.01") else f"{tokens:,.2f}"
