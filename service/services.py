@@ -93,7 +93,9 @@ def open_services(settings: Settings) -> Services:
     database, store = open_chain_store(settings, reader)
     repository, mailbox = Repository(database), Mailbox(database)
     views = Views(reader, repository)
-    sender = TransactionSender(reader, account, Outbox(database))
+    sender = TransactionSender(
+        reader, account, Outbox(database), replace_after=settings.replace_after
+    )
     content = EmbeddedStore(settings.data_dir / "content", settings.content_bytes)
     engine = Engine(
         reader,

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     finality: Annotated[int, Field(ge=0, le=10_000, description="blocks until trusted")] = 12
     poll_interval: Annotated[float, Field(gt=0, le=60, description="seconds")] = 0.1
     relay_delay: Annotated[float, Field(ge=0, le=60, description="seconds")] = 0.3
+    replace_after: Annotated[
+        float,
+        Field(gt=0, le=3600, description="seconds until fees of what is not mined are raised"),
+    ] = 15.0
     content_bytes: Annotated[int | None, Field(gt=0, description="quota of the store")] = None
     content_grace: Annotated[
         float, Field(ge=0, description="seconds that uploads the chain does not name are safe")

@@ -1,12 +1,14 @@
 """What this sender has promised to the chain: signed transactions, stored before they are sent.
 
 One row per intent. A nonce belongs to one row for ever, or to none if the node refused it outright.
+A row's transaction may be signed again with higher fees: any of the versions may be the mined one.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -42,6 +44,7 @@ outbox_table = Table(
     Column("nonce", BigInteger, nullable=False),
     Column("signed", LargeBinary, nullable=False),
     Column("tx_hash", LargeBinary(32), nullable=False),
+    Column("earlier_hashes", LargeBinary, nullable=False),
     Column("state", String(8), nullable=False),
     UniqueConstraint("chain_id", "sender", "nonce", name="outbox_nonce"),
 )
@@ -60,6 +63,12 @@ class StoredTransaction:
     signed: bytes
     tx_hash: bytes
     state: str
+    earlier_hashes: tuple[bytes, ...] = ()  # of the versions that this one replaces, oldest first
+
+    @property
+    def hashes(self) -> tuple[bytes, ...]:
+        """Of all versions, the likeliest to be mined first."""
+        return (self.tx_hash, *reversed(self.earlier_hashes))
 
 
 def create_outbox_tables(engine: Engine) -> None:
@@ -73,7 +82,12 @@ class Outbox:
         self._engine = engine
 
     def find(self, chain_id: int, sender: Address, intent: str) -> StoredTransaction | None:
-        query = _select(chain_id, sender).where(outbox_table.c.intent == intent)
+        return self._find(_select(chain_id, sender).where(outbox_table.c.intent == intent))
+
+    def find_by_nonce(self, chain_id: int, sender: Address, nonce: int) -> StoredTransaction | None:
+        return self._find(_select(chain_id, sender).where(outbox_table.c.nonce == nonce))
+
+    def _find(self, query: Any) -> StoredTransaction | None:
         with self._engine.connect() as connection:
             row = connection.execute(query).first()
         return None if row is None else _build(row)
@@ -111,6 +125,7 @@ class Outbox:
             nonce=stored.nonce,
             signed=stored.signed,
             tx_hash=stored.tx_hash,
+            earlier_hashes=b"".join(stored.earlier_hashes),
             state=stored.state,
         )
         try:
@@ -120,6 +135,33 @@ class Outbox:
         except IntegrityError as error:
             message = f"intent {stored.intent} or nonce {stored.nonce} is taken"
             raise SlotTaken(message, intent=stored.intent, nonce=stored.nonce) from error
+
+    def replace(
+        self,
+        chain_id: int,
+        sender: Address,
+        stored: StoredTransaction,
+        signed: bytes,
+        tx_hash: bytes,
+    ) -> StoredTransaction | None:
+        """The same intent and nonce in a new version; None if another thread replaced it first."""
+        new = replace(
+            stored,
+            signed=signed,
+            tx_hash=tx_hash,
+            state=SIGNED,
+            earlier_hashes=(*stored.earlier_hashes, stored.tx_hash),
+        )
+        values = {
+            "signed": signed,
+            "tx_hash": tx_hash,
+            "state": SIGNED,
+            "earlier_hashes": b"".join(new.earlier_hashes),
+        }
+        same = (*_is_row(chain_id, sender, stored), outbox_table.c.tx_hash == stored.tx_hash)
+        with self._engine.begin() as connection:
+            done = connection.execute(update(outbox_table).where(*same).values(values))
+        return new if done.rowcount else None
 
     def mark(self, chain_id: int, sender: Address, stored: StoredTransaction, state: str) -> None:
         with self._engine.begin() as connection:
@@ -135,9 +177,7 @@ class Outbox:
 
 def _select(chain_id: int, sender: Address):  # type: ignore[no-untyped-def]
     columns = outbox_table.c
-    return select(
-        columns.intent, columns.nonce, columns.signed, columns.tx_hash, columns.state
-    ).where(columns.chain_id == chain_id, columns.sender == sender)
+    return select(outbox_table).where(columns.chain_id == chain_id, columns.sender == sender)
 
 
 def _is_row(chain_id: int, sender: Address, stored: StoredTransaction):  # type: ignore[no-untyped-def]
@@ -149,7 +189,13 @@ def _is_row(chain_id: int, sender: Address, stored: StoredTransaction):  # type:
     )
 
 
-def _build(row: Row[tuple[str, int, bytes, bytes, str]]) -> StoredTransaction:
+def _build(row: Row[Any]) -> StoredTransaction:
+    earlier = bytes(row.earlier_hashes)
     return StoredTransaction(
-        row.intent, row.nonce, bytes(row.signed), bytes(row.tx_hash), row.state
+        row.intent,
+        row.nonce,
+        bytes(row.signed),
+        bytes(row.tx_hash),
+        row.state,
+        tuple(earlier[at : at + 32] for at in range(0, len(earlier), 32)),
     )

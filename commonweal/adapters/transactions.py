@@ -1,20 +1,23 @@
 """Sends transactions so that a crash at any point neither loses nor repeats one.
 
-Stored (`outbox`) before broadcast; found again by intent; rebroadcast after a restart.
+Stored (`outbox`) before broadcast; found again by intent; rebroadcast after a restart; signed again
+with the same nonce and higher fees when it is not mined for long.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 from eth_account.datastructures import SignedTransaction
 from eth_account.signers.local import LocalAccount
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 from web3.exceptions import TransactionNotFound
 from web3.types import TxReceipt
@@ -51,6 +54,9 @@ MAX_GAS = 16_777_216  # EIP-7825: no chain takes a transaction above this
 # committee too. Gas that is not used is not paid.
 _HEADROOM = 500_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
+REPLACE_SECONDS = 15.0
+_SAME_IN_EVERY_VERSION = ("chainId", "nonce", "gas", "to", "data", "value")
+_MOST_TIMES_MARKET = 8  # fees; where that is not enough, they are not what it waits for
 
 
 class TransactionPending(Unavailable):
@@ -73,15 +79,46 @@ class Receipt:
     fee: Wei  # of the chain, in its native coin
 
 
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """In wei per gas."""
+
+    most: int
+    tip: int
+
+    def bump(self) -> Fees:
+        """An eighth more: with less, no node takes a transaction in the place of another."""
+        return Fees(self.most * 9 // 8 + 1, self.tip * 9 // 8 + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """The nonce that the chain waits for; all later ones wait for it too."""
+
+    nonce: int
+    since: float
+    head: int
+
+
 class TransactionSender:
     """All transactions of one account. Threads may share it; processes may share its outbox."""
 
-    def __init__(self, reader: ChainReader, account: LocalAccount, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        reader: ChainReader,
+        account: LocalAccount,
+        outbox: Outbox,
+        *,
+        replace_after: float = REPLACE_SECONDS,
+    ) -> None:
+        """`replace_after`: seconds in which blocks come, but not the transaction that is next."""
         self._reader = reader
         self._account = account
         self._outbox = outbox
         self._lock = threading.Lock()
         self._is_behind = True  # something stored may never have been broadcast
+        self._replace_after = replace_after
+        self._blocker: Blocker | None = None
         self.address = Address(account.address)
 
     def send(
@@ -172,9 +209,10 @@ class TransactionSender:
         except (ChainRefused, ContractReverted) as error:
             # Known already; or its nonce is mined; or it waits for an earlier one. Some nodes
             # answer with the revert of a transaction that they have mined all the same.
-            if self._is_known(stored) or self._fetch_mined_nonce() != stored.nonce:
+            if self._is_known(*stored.hashes) or self._fetch_mined_nonce() != stored.nonce:
                 return
-            self._outbox.discard(self._chain_id, self.address, stored)
+            if not stored.earlier_hashes:  # some node may still mine an earlier version
+                self._outbox.discard(self._chain_id, self.address, stored)
             log.warning("transaction refused", intent=stored.intent, reason=str(error))
             raise
 
@@ -184,14 +222,17 @@ class TransactionSender:
             message = f"{stored.intent} is not mined after {timeout:g} s"
             raise TransactionPending(message, intent=stored.intent, seconds=timeout)
         if receipt["status"] == 0:
-            raise self._find_reason(stored, receipt["blockNumber"])
+            raise self._find_reason(receipt["transactionHash"], receipt["blockNumber"])
         fee = Wei(receipt["gasUsed"] * receipt["effectiveGasPrice"])
-        return Receipt(stored.tx_hash, receipt["blockNumber"], receipt["gasUsed"], fee)
+        tx_hash = bytes(receipt["transactionHash"])
+        return Receipt(tx_hash, receipt["blockNumber"], receipt["gasUsed"], fee)
 
     def _settle(self, stored: StoredTransaction, timeout: float) -> TxReceipt | None:
         """Waits for the receipt and notes the outcome; None if it is not mined in time."""
-        receipt = wait_for_receipt(
-            self._reader, stored.tx_hash, timeout, lambda: self._push(stored)
+        receipt = _poll(
+            lambda: _find_receipt(self._reader, self._reload(stored).hashes),
+            timeout,
+            lambda: self._push(stored),
         )
         if receipt is not None and stored.state == SIGNED:
             state = MINED if receipt["status"] else REVERTED
@@ -200,22 +241,67 @@ class TransactionSender:
         return receipt
 
     def _push(self, stored: StoredTransaction) -> None:
-        """Nodes forget transactions, and some keep none that waits for an earlier one."""
-        if self._is_known(stored):
-            return
-        if self._fetch_mined_nonce() <= stored.nonce:
+        """Nodes forget transactions, keep none that waits for an earlier one, or mine none that
+        pays too little."""
+        mined = self._fetch_mined_nonce()
+        if mined <= stored.nonce:
             with self._lock:
-                self._broadcast(stored)
-        elif not self._is_known(stored):  # it may have been mined between the two questions
+                self._unblock(mined)
+                stored = self._reload(stored)
+                if not self._is_known(stored.tx_hash):
+                    self._broadcast(stored)
+        elif not self._is_known(*self._reload(stored).hashes):
             self._outbox.discard(self._chain_id, self.address, stored)
             message = f"nonce {stored.nonce} of {stored.intent} went to another transaction"
             raise TransactionSuperseded(message, intent=stored.intent, nonce=stored.nonce)
 
-    def _is_known(self, stored: StoredTransaction) -> bool:
+    def _reload(self, stored: StoredTransaction) -> StoredTransaction:
+        """It may have been replaced, by another thread or process too."""
+        found = self._outbox.find_by_nonce(self._chain_id, self.address, stored.nonce)
+        return found if found is not None and found.intent == stored.intent else stored
+
+    def _unblock(self, nonce: int) -> None:
+        """Replaces the transaction that is next when blocks have come without it for long."""
+        now, head = time.monotonic(), self._reader.ask(lambda: self._reader.web3.eth.block_number)
+        before = self._blocker
+        if before is None or before.nonce != nonce:
+            self._blocker = Blocker(nonce, now, head)
+        elif now - before.since >= self._replace_after and head > before.head:
+            self._blocker = Blocker(nonce, now, head)
+            stored = self._outbox.find_by_nonce(self._chain_id, self.address, nonce)
+            if stored is not None:
+                self._replace(stored)
+
+    def _replace(self, stored: StoredTransaction) -> None:
+        signed = self._sign_again(stored)
+        if signed is None:
+            return
+        raw, tx_hash = bytes(signed.raw_transaction), bytes(signed.hash)
+        new = self._outbox.replace(self._chain_id, self.address, stored, raw, tx_hash)
+        if new is not None:
+            log.info("transaction replaced", intent=new.intent, times=len(new.earlier_hashes))
+            with suppress(ChainRefused, ContractReverted):
+                self._broadcast(new)
+
+    def _sign_again(self, stored: StoredTransaction) -> SignedTransaction | None:
+        """The same with higher fees; None if they are far above what others pay."""
+        before = TypedTransaction.from_bytes(HexBytes(stored.signed)).as_dict()
+        bumped = Fees(before["maxFeePerGas"], before["maxPriorityFeePerGas"]).bump()
+        market = fetch_fees(self._reader)
+        if bumped.most > _MOST_TIMES_MARKET * market.most:
+            return None
+        tip = max(bumped.tip, market.tip)
+        fees = Fees(max(bumped.most, market.most, tip), tip)
+        same = {name: before[name] for name in _SAME_IN_EVERY_VERSION}
+        return self._account.sign_transaction(same | _fee_fields(fees))
+
+    def _is_known(self, *hashes: bytes) -> bool:
+        """Any of them, mined or waiting."""
+        return any(self._has_transaction(tx_hash) for tx_hash in hashes)
+
+    def _has_transaction(self, tx_hash: bytes) -> bool:
         try:
-            self._reader.ask(
-                lambda: self._reader.web3.eth.get_transaction(HexBytes(stored.tx_hash))
-            )
+            self._reader.ask(lambda: self._reader.web3.eth.get_transaction(HexBytes(tx_hash)))
         except TransactionNotFound:
             return False
         return True
@@ -224,9 +310,9 @@ class TransactionSender:
         """The first nonce that no mined transaction has."""
         return fetch_nonce(self._reader, self.address, "latest")
 
-    def _find_reason(self, stored: StoredTransaction, block: int) -> ContractReverted:
+    def _find_reason(self, tx_hash: HexBytes, block: int) -> ContractReverted:
         """Plays the transaction again where it stood; a loser in its own block keeps its secret."""
-        mined = self._reader.web3.eth.get_transaction(HexBytes(stored.tx_hash))
+        mined = self._reader.web3.eth.get_transaction(tx_hash)
         call: Any = {"from": self.address, "to": mined["to"], "data": mined["input"]}
         for at in (block, block - 1):
             try:
@@ -251,35 +337,55 @@ def sign_transaction(
     *,
     value: int = 0,
 ) -> SignedTransaction:
-    """EIP-1559, ready for a base fee that doubles; without `to` it creates a contract."""
-    tip = reader.ask(lambda: reader.web3.eth.max_priority_fee)
-    base = reader.ask(lambda: reader.web3.eth.get_block("latest"))["baseFeePerGas"]
+    """EIP-1559; without `to` it creates a contract."""
     transaction: dict[str, Any] = {
         "chainId": reader.chain_id,
         "nonce": nonce,
         "gas": gas,
-        "maxPriorityFeePerGas": tip,
-        "maxFeePerGas": 2 * base + tip,
         "data": data,
         "value": value,
+        **_fee_fields(fetch_fees(reader)),
     }
     if to is not None:
         transaction["to"] = to
     return account.sign_transaction(transaction)
 
 
-def wait_for_receipt(
-    reader: ChainReader, tx_hash: bytes, timeout: float, check: Callable[[], None] | None = None
+def fetch_fees(reader: ChainReader) -> Fees:
+    """Enough for a base fee that doubles."""
+    tip = reader.ask(lambda: reader.web3.eth.max_priority_fee)
+    base = reader.ask(lambda: reader.web3.eth.get_block("latest"))["baseFeePerGas"]
+    return Fees(2 * base + tip, tip)
+
+
+def _fee_fields(fees: Fees) -> dict[str, int]:
+    return {"maxFeePerGas": fees.most, "maxPriorityFeePerGas": fees.tip}
+
+
+def wait_for_receipt(reader: ChainReader, tx_hash: bytes, timeout: float) -> TxReceipt | None:
+    """None after `timeout` seconds."""
+    return _poll(lambda: _find_receipt(reader, (tx_hash,)), timeout)
+
+
+def _find_receipt(reader: ChainReader, hashes: Sequence[bytes]) -> TxReceipt | None:
+    """Of the first that is mined."""
+    for tx_hash in map(HexBytes, hashes):
+        with suppress(TransactionNotFound):
+            return reader.ask(partial(reader.web3.eth.get_transaction_receipt, tx_hash))
+    return None
+
+
+def _poll(
+    look: Callable[[], TxReceipt | None], timeout: float, check: Callable[[], None] | None = None
 ) -> TxReceipt | None:
-    """None after `timeout` seconds. `check` runs between two looks, and may raise."""
+    """What `look` finds; None after `timeout` seconds. `check` runs between looks, may raise."""
     deadline = time.monotonic() + timeout
     pause = _FIRST_PAUSE
     while True:
-        try:
-            return reader.ask(lambda: reader.web3.eth.get_transaction_receipt(HexBytes(tx_hash)))
-        except TransactionNotFound:
-            if time.monotonic() >= deadline:
-                return None
+        if (receipt := look()) is not None:
+            return receipt
+        if time.monotonic() >= deadline:
+            return None
         if check is not None and pause >= _LONGEST_PAUSE:
             check()
         time.sleep(pause)

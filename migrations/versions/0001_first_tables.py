@@ -239,6 +239,7 @@ def upgrade() -> None:
         sa.Column("nonce", sa.BigInteger(), nullable=False),
         sa.Column("signed", sa.LargeBinary(), nullable=False),
         sa.Column("tx_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("earlier_hashes", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.String(length=8), nullable=False),
         sa.PrimaryKeyConstraint("chain_id", "sender", "intent"),
         sa.UniqueConstraint("chain_id", "sender", "nonce", name="outbox_nonce"),

@@ -5,20 +5,27 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from contracts_stage import ETHER, Stage
+from coordinator_stage import wait_for
 from eth_account.signers.local import LocalAccount
 from sqlalchemy import Engine, create_engine
+from web3.types import RPCEndpoint
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.codec import ContractReverted, InvalidCall
 from commonweal.adapters.outbox import MINED, REVERTED, SIGNED
 from commonweal.adapters.rpc import ChainRefused, ChainUnavailable, WrongChain
 from commonweal.adapters.transactions import (
+    REPLACE_SECONDS,
     Outbox,
+    TransactionPending,
     TransactionSender,
     TransactionSuperseded,
     create_outbox_tables,
@@ -60,9 +67,11 @@ def payer(stage: Stage) -> LocalAccount:
     return stage.account(tokens=ETHER)
 
 
-def build_sender(stage: Stage, payer: LocalAccount, engine: Engine) -> TransactionSender:
+def build_sender(
+    stage: Stage, payer: LocalAccount, engine: Engine, replace_after: float = REPLACE_SECONDS
+) -> TransactionSender:
     reader = ChainReader(stage.rpc_url, stage.deployment)
-    return TransactionSender(reader, payer, Outbox(engine))
+    return TransactionSender(reader, payer, Outbox(engine), replace_after=replace_after)
 
 
 def state_of(stage: Stage, payer: LocalAccount, engine: Engine, intent: str) -> str | None:
@@ -203,6 +212,78 @@ def test_a_nonce_taken_from_outside(
     assert raised.value.details == {"intent": "gift", "nonce": 0}
     sender.send("gift", "CommonwealToken", "transfer", target, 5)
     assert stage.balance(target) == 6
+
+
+@pytest.fixture
+def quiet(stage: Stage) -> Iterator[Stage]:
+    """Blocks come when the test says so."""
+    _tell_node(stage, "evm_setAutomine", False)
+    _tell_node(stage, "evm_setIntervalMining", 0)
+    yield stage
+    _tell_node(stage, "evm_setAutomine", True)
+    _tell_node(stage, "evm_setIntervalMining", 250)
+    stage.mine()
+
+
+def _tell_node(stage: Stage, method: str, *parameters: object) -> None:
+    answer = stage.reader.web3.provider.make_request(RPCEndpoint(method), list(parameters))
+    assert "error" not in answer, answer
+
+
+def test_one_that_pays_too_little_is_replaced_and_the_later_ones_follow(
+    payer: LocalAccount, quiet: Stage, engine: Engine
+) -> None:
+    target = quiet.relay.address
+    before = quiet.balance(target)
+    sender = build_sender(quiet, payer, engine, replace_after=0.5)
+    with ThreadPoolExecutor(2) as pool:
+        gift = pool.submit(sender.send, "gift", "CommonwealToken", "transfer", target, 5)
+        wait_for(lambda: fetch_nonce(quiet.reader, sender.address) == 1)
+        later = pool.submit(sender.send, "later", "CommonwealToken", "transfer", target, 5)
+        wait_for(lambda: fetch_nonce(quiet.reader, sender.address) == 2)
+        _tell_node(quiet, "hardhat_setNextBlockBaseFeePerGas", hex(10**11))
+        while not (gift.done() and later.done()):
+            quiet.mine()
+            time.sleep(0.1)
+    stored = Outbox(engine).find(quiet.deployment.chain_id, sender.address, "gift")
+    assert stored is not None
+    assert (stored.state, stored.nonce) == (MINED, 0)
+    assert stored.earlier_hashes
+    assert gift.result().tx_hash in stored.hashes[:-1]
+    assert later.result().block_number >= gift.result().block_number
+    assert fetch_nonce(quiet.reader, sender.address) == 2
+    assert quiet.balance(target) == before + 10
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_after_a_restart_whichever_version_was_mined_counts(
+    payer: LocalAccount, quiet: Stage, engine: Engine, is_sent: bool
+) -> None:
+    """A crash between storing a replacement and its broadcast leaves the first one to be mined."""
+    target = quiet.relay.address
+    before = quiet.balance(target)
+    sender = build_sender(quiet, payer, engine)
+    with pytest.raises(TransactionPending):
+        sender.send("gift", "CommonwealToken", "transfer", target, 5, timeout=0)
+    outbox, key = Outbox(engine), (quiet.deployment.chain_id, sender.address, "gift")
+    first = outbox.find(*key)
+    assert first is not None
+    with pytest.MonkeyPatch.context() as patch:
+        if not is_sent:
+            patch.setattr(sender, "_broadcast", lambda *_: None)
+        sender._replace(first)
+        sender._replace(first)  # another thread had the same thought: once is enough
+    second = outbox.find(*key)
+    assert second is not None
+    assert (second.nonce, second.earlier_hashes) == (first.nonce, (first.tx_hash,))
+    quiet.mine()
+    restarted = build_sender(quiet, payer, engine)
+    assert restarted.recover(timeout=5) == ["gift"]
+    receipt = restarted.send("gift", "CommonwealToken", "transfer", target, 5)
+    assert receipt.tx_hash == (second.tx_hash if is_sent else first.tx_hash)
+    assert fetch_nonce(quiet.reader, sender.address) == 1
+    assert quiet.balance(target) == before + 5
+    assert outbox.find_pending(*key[:2]) == []
 
 
 def test_a_transaction_that_the_node_refuses_blocks_nothing(stage: Stage, engine: Engine) -> None:

@@ -73,3 +73,22 @@ def test_the_lowest_free_nonce_is_next(outbox):
     assert outbox.find_free_nonce(CHAIN, ME, 3) == 4
     outbox.discard(CHAIN, ME, replace(FIRST, intent="i0"))
     assert outbox.find_free_nonce(CHAIN, ME, 0) == 0
+
+
+def test_a_replacement_keeps_nonce_and_intent_and_all_hashes(outbox):
+    outbox.store(CHAIN, ME, FIRST)
+    second = outbox.replace(CHAIN, ME, FIRST, b"dearer", b"\x02" * 32)
+    assert (second.intent, second.nonce) == (FIRST.intent, FIRST.nonce)
+    assert outbox.find(CHAIN, ME, FIRST.intent) == second
+    third = outbox.replace(CHAIN, ME, second, b"dearest", b"\x03" * 32)
+    assert outbox.find_by_nonce(CHAIN, ME, 0) == third
+    assert third.hashes == (b"\x03" * 32, b"\x02" * 32, b"\x01" * 32)
+    outbox.mark(CHAIN, ME, FIRST, MINED)
+    assert outbox.find_pending(CHAIN, ME) == []
+
+
+def test_of_two_replacements_of_one_version_the_first_stays(outbox):
+    outbox.store(CHAIN, ME, FIRST)
+    second = outbox.replace(CHAIN, ME, FIRST, b"dearer", b"\x02" * 32)
+    assert outbox.replace(CHAIN, ME, FIRST, b"as dear", b"\x03" * 32) is None
+    assert outbox.find_pending(CHAIN, ME) == [second]
