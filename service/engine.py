@@ -29,7 +29,9 @@ _WORKERS = 8
 _RETRY_SECONDS = 0.5
 _DUTY_SECONDS, _DUTY_RETRY_SECONDS = 5.0, 60.0
 _CONTENT_SECONDS = 1.0
-_OFFERS, _DUTIES, _CONTENT = 0, -1, -2  # keys beside the jobs' numbers, which start at 1
+_RECOVERY_SECONDS = 2.0  # a look at each of them
+# Keys beside the jobs' numbers, which start at 1.
+_OFFERS, _DUTIES, _CONTENT, _RECOVERY = 0, -1, -2, -3
 _ROSTER_EVENTS = (MemberJoined, MemberLeft, MemberOperatorRefreshed)
 
 
@@ -71,6 +73,7 @@ class Engine:
         self._ticks = Ticks()
         self._busy: set[int] = set()
         self._last: dict[int, tuple[str, int, float]] = {}
+        self._is_recovered = False
         self._duties_at = 0.0
         self._content_at = 0.0
         self._deferred: dict[str, float] = {}
@@ -105,7 +108,6 @@ class Engine:
         self._ticks.wait(timeout)
 
     def _run(self) -> None:
-        self._recover()
         while not self._stopping.is_set():
             self._wake.clear()
             try:
@@ -119,19 +121,6 @@ class Engine:
             self._ticks.note()
             self._wake.wait(self._poll_interval)
 
-    def _recover(self) -> None:
-        """What was on its way when the last process ended."""
-        while not self._stopping.is_set():
-            try:
-                intents = self._sender.recover(timeout=5)
-                self._mailbox.reopen_sent()
-            except CommonwealError as error:
-                self._note(error)
-                continue
-            if intents:
-                log.info("transactions sent again", intents=intents)
-            return
-
     def _note(self, error: CommonwealError) -> None:
         if self.error != error.code:
             log.warning("the chain cannot be followed", code=error.code, reason=error.message)
@@ -140,7 +129,10 @@ class Engine:
 
     def _tick(self) -> None:
         self._follow()
-        if self._views.head is not None:
+        if not self._is_recovered:
+            if _RECOVERY not in self._busy:
+                self._submit(_RECOVERY, Task("recover", self._recover))
+        elif self._views.head is not None:
             self._hand_out()
 
     # Following
@@ -169,6 +161,18 @@ class Engine:
         return step.rewound
 
     # Handing out
+
+    def _recover(self) -> None:
+        """Waits for what was on its way when the last process ended, while the chain is followed.
+
+        Whatever is sent later comes after it on chain anyway, and might carry the same messages.
+        """
+        while intents := self._sender.recover(timeout=_RECOVERY_SECONDS):
+            log.info("transactions sent again", intents=intents)
+            if self._stopping.is_set():
+                return
+        self._mailbox.reopen_sent()
+        self._is_recovered = True
 
     def _hand_out(self) -> None:
         letters = self._mailbox.fetch_waiting()

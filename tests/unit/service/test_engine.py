@@ -1,0 +1,72 @@
+"""The loop on a scripted chain."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+from scripted_chain import NOBODY, ScriptedChain, register
+from sqlalchemy import Engine as Database
+
+from commonweal.protocol.messages import JoinMessage
+from service.chainstore import ChainStore
+from service.engine import Engine
+from service.indexer import Indexer
+from service.mailbox import SENT, Mailbox
+from service.repository import Repository
+from service.views import Views
+
+JOIN = JoinMessage(job=1, provider=NOBODY, roles=1, stake=1, deadline=9, signature="0x" + "11" * 64)
+
+
+class StuckSender:
+    """Its only transaction is mined when the test says so."""
+
+    def __init__(self) -> None:
+        self.mined = threading.Event()
+
+    def recover(self, timeout: float) -> list[str]:
+        return [] if self.mined.wait(timeout) else ["stuck"]
+
+
+def build_engine(chain: ScriptedChain, database: Database, sender: StuckSender) -> Engine:
+    reader, repository = cast(Any, chain), Repository(database)
+    return Engine(
+        reader,
+        Indexer(chain, ChainStore(database, 31_337, NOBODY), first_block=0),
+        Views(reader, repository),
+        Mailbox(database),
+        repository,
+        cast(Any, sender),
+        cast(Any, SimpleNamespace(is_due=lambda: False)),
+        poll_interval=0.01,
+        relay_delay=0.0,
+    )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_chain_is_followed_while_a_stored_transaction_waits(database: Database) -> None:
+    chain, sender, mailbox = ScriptedChain(), StuckSender(), Mailbox(database)
+    sent = mailbox.post(JOIN).id
+    mailbox.mark_sent([sent])
+    engine = build_engine(chain, database, sender)
+    engine.start(rewinds=0)
+    try:
+        wait_for(lambda: engine.indexed == 0)
+        chain.mine(register())
+        wait_for(lambda: engine.indexed == 1)
+        assert mailbox.fetch(sent).state == SENT  # perhaps it is in that transaction
+        sender.mined.set()
+        wait_for(lambda: mailbox.fetch(sent).reason == "job-over")
+    finally:
+        sender.mined.set()
+        engine.stop()
