@@ -169,7 +169,7 @@ contract JobBoard is Membership {
         record.state = JobState.Recruiting;
         record.parametersVersion = uint32(version);
         record.escrow = escrow.toUint128();
-        record.quantum = uint128(escrow / 2 ** 63 + 1);
+        record.quantum = (escrow / 2 ** 31 + 1).toUint96();
         record.parameters = asked;
         emit JobCreated(job, requester, asked.specDigest, escrow, record.quantum, version, asked);
         token.pull(requester, escrow);

@@ -33,14 +33,14 @@ abstract contract JobStore is IJobBoard, EIP712 {
         uint32 finalisedRounds;
         uint16 failedRounds;
         uint128 escrow;
-        uint128 quantum;
+        uint96 quantum; // as wide as Rounds keeps it
         uint16 members;
         uint16 activeTrainers;
         uint16 activeValidators;
         JobParameters parameters;
         mapping(address provider => Place) places;
         MemberRecord[2048] roster;
-        uint256[512] credits; // see Rewards
+        uint256[256] credits; // see Rewards
         uint256[8] trainers; // bit per member: active and holding the role
         uint256[8] stale; // bit per member: its page of operators is out of date
         address[16] pages; // see Membership.sealRoster

@@ -7,13 +7,13 @@ import {JobStore} from "./JobStore.sol";
 import {TokenTransfer} from "./libraries/TokenTransfer.sol";
 
 /// Money earned in a job waits here until it is claimed, and only its owner's address can receive it.
-/// Credits are counted in the job's quantum, four members to a word, each lane holding `units + 1`: a word that is
-/// never zero makes a payment cost a third. Lanes cannot overflow, since a whole escrow is less than 2^63 units.
+/// Credits are counted in the job's quantum, eight members to a word, each lane holding `units + 1`: a word that is
+/// never zero makes a payment cost a third. Lanes cannot overflow, since a whole escrow is less than 2^31 units.
 abstract contract Rewards is JobStore, ReentrancyGuardTransient {
     using TokenTransfer for IERC20;
 
-    uint256 private constant LANE = type(uint64).max;
-    uint256 private constant PAYMENT = 10; // bytes: uint16 member, uint64 units
+    uint256 private constant LANE = 0xffffffff;
+    uint256 private constant PAYMENT = 6; // bytes: uint16 member, uint32 units
 
     mapping(address recipient => uint256) public feesOf;
 
@@ -40,53 +40,58 @@ abstract contract Rewards is JobStore, ReentrancyGuardTransient {
         uint256 member = _memberIndex(record, job, provider);
         amount = _creditOf(record, member);
         if (amount == 0) return 0;
-        uint256 shift = (member & 3) << 6;
-        uint256 word = record.credits[member >> 2];
-        record.credits[member >> 2] = (word & ~(LANE << shift)) | (1 << shift);
+        uint256 shift = (member & 7) << 5;
+        uint256 word = record.credits[member >> 3];
+        record.credits[member >> 3] = (word & ~(LANE << shift)) | (1 << shift);
         emit RewardClaimed(job, provider, amount);
     }
 
     function _openCredit(JobRecord storage record, uint256 member) internal {
-        record.credits[member >> 2] |= 1 << ((member & 3) << 6);
+        record.credits[member >> 3] |= 1 << ((member & 7) << 5);
     }
 
     /// Wei.
     function _creditOf(JobRecord storage record, uint256 member) internal view returns (uint256) {
-        uint256 lane = (record.credits[member >> 2] >> ((member & 3) << 6)) & LANE;
+        uint256 lane = (record.credits[member >> 3] >> ((member & 7) << 5)) & LANE;
         return lane == 0 ? 0 : (lane - 1) * record.quantum;
     }
 
     /// DANGER: believes `payments` (see IJobBoard.RoundSettled): members must exist, and the caller must check that
     /// the returned units fit the escrow.
     function _credit(JobRecord storage record, bytes calldata payments) internal returns (uint256 units) {
-        uint256 slot = 0;
-        uint256 due = 0; // payments gathered for `slot`
-        uint256 end = payments.length / PAYMENT * PAYMENT;
+        uint256 place;
+        assembly ("memory-safe") {
+            place := payments.offset
+        }
         unchecked {
-            for (uint256 offset = 0; offset < end; offset += PAYMENT) {
-                (uint256 member, uint256 amount) = _paymentAt(payments, offset);
-                units += amount;
-                if (member >> 2 != slot) {
-                    _addCredit(record, slot, due);
-                    (slot, due) = (member >> 2, 0);
-                }
-                due += amount << ((member & 3) << 6);
+            uint256 end = place + payments.length / PAYMENT * PAYMENT;
+            while (place < end) {
+                uint256 slot;
+                uint256 due;
+                uint256 sum;
+                (place, slot, due, sum) = _gather(place, end);
+                record.credits[slot] += due;
+                units += sum;
             }
         }
-        _addCredit(record, slot, due);
     }
 
-    function _addCredit(JobRecord storage record, uint256 slot, uint256 due) private {
-        unchecked {
-            if (due != 0) record.credits[slot] += due;
-        }
-    }
-
-    function _paymentAt(bytes calldata payments, uint256 offset) private pure returns (uint256 member, uint256 amount) {
+    /// The payments from `place` in calldata on whose members share one word: its `slot`, what is `due` to each of its
+    /// lanes and in `sum`, and the place of the `next` payment.
+    function _gather(uint256 place, uint256 end) private pure returns (uint256 next, uint256 slot, uint256 due, uint256 sum) {
         assembly ("memory-safe") {
-            let word := calldataload(add(payments.offset, offset))
-            member := shr(240, word)
-            amount := and(shr(176, word), 0xffffffffffffffff)
+            next := place
+            let payment := calldataload(next)
+            slot := shr(243, payment)
+            for {} 1 {} {
+                let units := and(shr(208, payment), LANE)
+                sum := add(sum, units)
+                due := add(due, shl(and(shr(235, payment), 0xe0), units)) // 32 (member & 7)
+                next := add(next, PAYMENT)
+                if iszero(lt(next, end)) { break }
+                payment := calldataload(next)
+                if xor(shr(243, payment), slot) { break }
+            }
         }
     }
 }

@@ -96,7 +96,7 @@ class RosterSealed(_Event):
 class RoundSettled(_Event):
     job: int
     round: int
-    payments: bytes  # (uint16 member, uint64 units)*, see rewards.unpack_payments
+    payments: bytes  # (uint16 member, uint32 units)*, see rewards.unpack_payments
     fee_recipient: Address
     fee: Wei
     spent: Wei

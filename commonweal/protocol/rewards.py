@@ -13,7 +13,7 @@ from commonweal.errors import InvalidInput
 from commonweal.protocol.types import BPS, JobParameters, Verdict, Wei
 from commonweal.protocol.verdicts import Tally
 
-PAYMENT_BYTES = 10  # uint16 member, uint64 units
+PAYMENT_BYTES = 6  # uint16 member, uint32 units
 
 
 class InvalidPayments(InvalidInput):
@@ -35,8 +35,8 @@ class Split:
 
 
 def compute_quantum(escrow: Wei) -> Wei:
-    """Wei per payment unit, so that any credit fits into 64 bits."""
-    return Wei(escrow // 2**63 + 1)
+    """Wei per payment unit, so that any credit fits into 31 bits."""
+    return Wei(escrow // 2**31 + 1)
 
 
 def compute_pools(parameters: JobParameters) -> Pools:
@@ -69,7 +69,7 @@ def split_round(
 
 
 def pack_payments(payments: Sequence[tuple[int, int]]) -> bytes:
-    return b"".join(member.to_bytes(2) + units.to_bytes(8) for member, units in payments)
+    return b"".join(member.to_bytes(2) + units.to_bytes(4) for member, units in payments)
 
 
 def unpack_payments(data: bytes) -> tuple[tuple[int, int], ...]:

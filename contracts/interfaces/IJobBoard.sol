@@ -71,7 +71,7 @@ interface IJobBoard {
     event MemberLeft(uint256 indexed job, uint256 indexed member, address indexed provider, uint256 stake);
     event MemberOperatorRefreshed(uint256 indexed job, uint256 indexed member, address operator);
     event RosterSealed(uint256 indexed job, uint256 indexed page, uint256 members, address pointer);
-    /// `payments`: (uint16 member, uint64 units) packed, members ascending; wei = units * quantum.
+    /// `payments`: (uint16 member, uint32 units) packed, members ascending; wei = units * quantum.
     event RoundSettled(uint256 indexed job, uint256 indexed round, bytes payments, address feeRecipient, uint256 fee, uint256 spent);
     event RewardClaimed(uint256 indexed job, address indexed provider, uint256 amount);
     event FeeClaimed(address indexed recipient, uint256 amount);

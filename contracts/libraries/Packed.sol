@@ -72,7 +72,7 @@ library Packed {
 
     function putPayment(bytes memory data, uint256 offset, uint256 member, uint256 units) internal pure {
         assembly ("memory-safe") {
-            mstore(add(add(data, 32), offset), or(shl(240, member), shl(176, units)))
+            mstore(add(add(data, 32), offset), or(shl(240, member), shl(208, units)))
         }
     }
 

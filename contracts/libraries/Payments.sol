@@ -8,7 +8,7 @@ import {Tally} from "./Tally.sol";
 library Payments {
     uint256 private constant BPS = 10_000;
     uint256 private constant SPECIAL = 65534; // and above: not a score to pay for
-    uint256 private constant RECORD = 10; // uint16 member, uint64 units
+    uint256 private constant RECORD = 6; // uint16 member, uint32 units
     uint256 private constant NO_MEMBER = type(uint256).max;
 
     struct Split {
@@ -18,7 +18,7 @@ library Payments {
         uint256 sum; // of the scores
         uint256 quantum;
         uint256 fee;
-        bytes payments; // (uint16 member, uint64 units), ascending; members without a unit are left out
+        bytes payments; // (uint16 member, uint32 units), ascending; members without a unit are left out
         uint256 used; // bytes of `payments`
         uint256[] seats; // member << 64 | units, ascending
         uint256 nextSeat; // index into `seats`
@@ -108,7 +108,7 @@ library Payments {
                 let pay := div(mul(pool, score), sum) // below 2^128 * 2^16
                 if gt(pay, cap) { pay := cap }
                 let units := div(pay, quantum)
-                mstore(to, or(shl(240, member), shl(176, units)))
+                mstore(to, or(shl(240, member), shl(208, units)))
                 to := add(to, mul(RECORD, iszero(iszero(units))))
             }
             used := add(used, sub(to, start))

@@ -90,7 +90,7 @@ library RoundState {
     }
 
     /// uint128 pricePerRound, uint16 validatorShareBps, uint16 coordinatorShareBps, uint96 quantum, from the low end.
-    /// The quantum fits: escrow is a uint128, its quantum at most 2^65.
+    /// The quantum fits: JobBoard refuses an escrow whose quantum would not.
     function pricesOf(uint256[29] memory job) internal pure returns (uint256) {
         return job[JobWords.PRICE_PER_ROUND] | job[JobWords.VALIDATOR_SHARE] << 128 | job[JobWords.COORDINATOR_SHARE] << 144
             | job[JobWords.QUANTUM] << 160;

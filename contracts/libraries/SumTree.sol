@@ -8,7 +8,8 @@ pragma solidity ^0.8.28;
 library SumTree {
     uint256 internal constant CAPACITY = 2048;
     uint256 internal constant MAX_WEIGHT = (1 << 53) - 1;
-    uint256 private constant LANE = type(uint64).max;
+    uint256 private constant LANE = 0xffffffffffffffff;
+    uint256 private constant OFFSETS = 0x2aa2a82a0280200000; // of each level's first word, twelve bits per level
 
     struct Tree {
         uint256[683] words; // leaves' words first: 512, 128, 32, 8, 2, 1
@@ -41,59 +42,61 @@ library SumTree {
         returns (uint16[] memory drawn)
     {
         drawn = new uint16[](size);
-        uint256[] memory weights = new uint256[](size);
+        uint256[] memory picks = new uint256[](size);
         if (leaves == 0) size = 0;
         uint256 levels = _levelsFor(leaves);
         uint256 remaining = size == 0 ? 0 : _sum(tree.words[_offsetOf(levels - 1)]);
         uint256 seats = 0;
-        while (seats < size && remaining != 0) {
-            uint256 point = uint256(keccak256(abi.encode(seed, seats))) % remaining;
-            (drawn[seats], weights[seats]) = _find(tree, levels, point, drawn, weights, seats);
-            remaining -= weights[seats++];
+        unchecked {
+            while (seats < size && remaining != 0) {
+                uint256 pick = _find(tree, levels, _pointFor(seed, seats, remaining), picks, seats);
+                picks[seats] = pick;
+                drawn[seats++] = uint16(pick);
+                remaining -= pick >> 16;
+            }
         }
         assembly ("memory-safe") {
             mstore(drawn, seats)
         }
     }
 
-    function _find(
-        Tree storage tree,
-        uint256 levels,
-        uint256 point,
-        uint16[] memory drawn,
-        uint256[] memory weights,
-        uint256 seats
-    ) private view returns (uint16, uint256 weight) {
-        uint256 node = 0;
-        unchecked {
-            for (uint256 level = levels; level-- != 0;) {
-                uint256 word = tree.words[_offsetOf(level) + node];
-                word -= _drawnWithin(node, level, drawn, weights, seats);
-                node <<= 2;
-                // The point lies below the node's sum, so a lane above it is met before the word ends.
-                for (weight = word & LANE; point >= weight; weight = word & LANE) {
-                    point -= weight;
-                    word >>= 64;
-                    ++node;
-                }
-            }
+    function _pointFor(bytes32 seed, uint256 seat, uint256 remaining) private pure returns (uint256 point) {
+        assembly ("memory-safe") {
+            mstore(0x00, seed)
+            mstore(0x20, seat)
+            point := mod(keccak256(0x00, 0x40), remaining)
         }
-        return (uint16(node), weight);
     }
 
-    /// The weights already drawn below `node`, in the lanes of its word.
-    function _drawnWithin(
-        uint256 node,
-        uint256 level,
-        uint16[] memory drawn,
-        uint256[] memory weights,
-        uint256 seats
-    ) private pure returns (uint256 lanes) {
-        unchecked {
-            for (uint256 i = 0; i < seats; ++i) {
-                uint256 child = uint256(drawn[i]) >> (level << 1);
-                if (child >> 2 == node) lanes += weights[i] << ((child & 3) << 6);
+    /// `weight << 16 | index` of the leaf in which `point` lies when the first `count` of `picks`, of the same form, are
+    /// taken out.
+    function _find(Tree storage tree, uint256 levels, uint256 point, uint256[] memory picks, uint256 count)
+        private
+        view
+        returns (uint256 pick)
+    {
+        assembly ("memory-safe") {
+            let first := add(picks, 0x20)
+            let end := add(first, shl(5, count))
+            let node := 0
+            let weight := 0
+            for { let level := levels } level {} {
+                level := sub(level, 1)
+                let word := sload(add(add(tree.slot, and(shr(mul(level, 12), OFFSETS), 0xfff)), node))
+                for { let other := first } lt(other, end) { other := add(other, 0x20) } {
+                    let taken := mload(other)
+                    let child := shr(shl(1, level), and(taken, 0xffff))
+                    if eq(shr(2, child), node) { word := sub(word, shl(shl(6, and(child, 3)), shr(16, taken))) }
+                }
+                node := shl(2, node)
+                // The point lies below the node's sum, so a lane above it is met before the word ends.
+                for { weight := and(word, LANE) } iszero(lt(point, weight)) { weight := and(word, LANE) } {
+                    point := sub(point, weight)
+                    word := shr(64, word)
+                    node := add(node, 1)
+                }
             }
+            pick := or(shl(16, weight), node)
         }
     }
 
@@ -103,8 +106,7 @@ library SumTree {
     }
 
     function _offsetOf(uint256 level) private pure returns (uint256) {
-        // Twelve bits per level.
-        return (0x2aa2a82a0280200000 >> (level * 12)) & 0xfff;
+        return (OFFSETS >> (level * 12)) & 0xfff;
     }
 
     function _laneOf(uint256 word, uint256 lane) private pure returns (uint256) {

@@ -48,11 +48,11 @@ contract BoardGasTest is BoardKit {
         chill();
         uint256 before = gasleft();
         board.joinJob(job, owner(500), TRAINER | VALIDATOR, STAKE, NOW, new bytes32[](0), signature);
-        assertLe(before - gasleft(), 185_000, "join");
+        assertLe(before - gasleft(), 172_000, "join");
     }
 
     function test_claiming() external {
-        settle(job, 1, abi.encodePacked(uint16(7), uint64(1000)), address(1), 0);
+        settle(job, 1, abi.encodePacked(uint16(7), uint32(1000)), address(1), 0);
         uint256[] memory jobs = new uint256[](1);
         jobs[0] = job;
         chill();
@@ -82,19 +82,19 @@ contract BoardGasTest is BoardKit {
         chill();
         uint256 before = gasleft();
         board.drawCommittee(job, 5, keccak256("seed"));
-        assertLe(before - gasleft(), 60_000, "draw");
+        assertLe(before - gasleft(), 52_000, "draw");
     }
 
     function test_settlement() external {
         bytes memory payments;
         for (uint256 i = 0; i < MEMBERS; ++i) {
-            payments = bytes.concat(payments, abi.encodePacked(uint16(i), uint64(1000)));
+            payments = bytes.concat(payments, abi.encodePacked(uint16(i), uint32(1000)));
         }
         settle(job, 1, payments, address(1), 1);
         chill();
         vm.prank(address(rounds));
         uint256 before = gasleft();
         board.settleRound(job, 2, payments, address(1), 1);
-        assertLe(before - gasleft(), 190_000, "settle");
+        assertLe(before - gasleft(), 120_000, "settle");
     }
 }

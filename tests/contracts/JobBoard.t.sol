@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {TRAINER, VALIDATOR} from "../../contracts/interfaces/IProviderRegistry.sol";
 import {IJobBoard, Job, JobParameters, JobState, Permit} from "../../contracts/interfaces/IJobBoard.sol";
 import {BoardKit} from "./support/BoardKit.sol";
@@ -16,7 +17,7 @@ contract JobBoardTest is BoardKit {
         token.transfer(requester(), ESCROW + 5);
         vm.startPrank(requester());
         token.approve(address(board), ESCROW + 5);
-        uint256 quantum = (ESCROW + 5) / 2 ** 63 + 1;
+        uint256 quantum = (ESCROW + 5) / 2 ** 31 + 1;
         JobParameters memory asked = terms();
         vm.expectEmit(address(board));
         emit IJobBoard.JobCreated(1, requester(), asked.specDigest, ESCROW + 5, quantum, 1, asked);
@@ -110,6 +111,12 @@ contract JobBoardTest is BoardKit {
     function test_escrowMustCoverEveryRound() external {
         vm.expectRevert(abi.encodeWithSelector(IJobBoard.EscrowTooLow.selector, ESCROW - 1, ESCROW));
         board.createJob(terms(), ESCROW - 1);
+    }
+
+    function test_quantumFitsItsBits() external {
+        uint256 tooMuch = 2 ** 127;
+        vm.expectRevert(abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintDowncast.selector, 96, 2 ** 96 + 1));
+        board.createJob(terms(), tooMuch);
     }
 
     function test_unknownJobs() external {

@@ -250,6 +250,9 @@ contract MembershipTest is BoardKit {
         for (uint256 i = 0; i < 7; ++i) {
             assertEq(have[6 - i], i == 2 ? address(0) : vm.addr(key(i)));
         }
+        (address pointer, uint256 stale) = board.rosterPageOf(job, 0);
+        assertEq(pointer.code.length, 1 + 20 * 6, "one byte, then six entries");
+        assertEq(stale, 1 << 2 | 1 << 3, "stale");
         assertEq(have[7], address(0));
         assertEq(have[8], address(0));
         bytes32 emptyPage = keccak256(abi.encodeWithSelector(IJobBoard.RosterPageEmpty.selector, job, 1));
@@ -269,6 +272,13 @@ contract MembershipTest is BoardKit {
         board.sealRoster(job, 1);
         board.sealRoster(job, 0);
         quit(job, 129);
+        (address second, uint256 stale) = board.rosterPageOf(job, 1);
+        assertEq(stale, 1 << 1, "stale");
+        assertEq(second.code.length, 1 + 20 * 3, "three entries");
+        (, uint256 staleInFirst) = board.rosterPageOf(job, 0);
+        assertEq(staleInFirst, 0, "stale in the first page");
+        (address none,) = board.rosterPageOf(job, 511);
+        assertEq(none, address(0), "beyond the roster");
         address[] memory have = board.operatorsOf(job, hex"0000007f00800081008200830001");
         uint256[7] memory want = [uint256(0), 127, 128, 129, 130, 131, 1];
         for (uint256 i = 0; i < 7; ++i) {

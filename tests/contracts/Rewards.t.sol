@@ -21,7 +21,7 @@ contract RewardsTest is BoardKit {
     }
 
     function pay(uint256 member, uint256 units) private pure returns (bytes memory) {
-        return abi.encodePacked(uint16(member), uint64(units));
+        return abi.encodePacked(uint16(member), uint32(units));
     }
 
     function creditOf(uint256 job, uint256 member) private view returns (uint256) {
@@ -37,7 +37,7 @@ contract RewardsTest is BoardKit {
     function test_settleAndClaim() external {
         uint256 job = open(1e30); // quantum above one wei
         uint256 quantum = board.jobOf(job).quantum;
-        assertEq(quantum, 108_420_217_249, "1e30 / 2^63 + 1");
+        assertEq(quantum, 465_661_287_307_739_257_813, "1e30 / 2^31 + 1");
         bytes memory payments = bytes.concat(pay(1, 10), pay(2, 20), pay(3, 30), pay(8, 80));
         vm.expectEmit(address(board));
         emit IJobBoard.RoundSettled(job, 1, payments, RECIPIENT, 7, 140 * quantum + 7);
@@ -94,8 +94,8 @@ contract RewardsTest is BoardKit {
         settle(job, 1, pay(0, 1000), RECIPIENT, 0);
         vm.expectRevert(abi.encodeWithSelector(IJobBoard.EscrowTooLow.selector, 0, 1));
         settle(job, 2, pay(0, 1), RECIPIENT, 0);
-        vm.expectRevert(abi.encodeWithSelector(IJobBoard.EscrowTooLow.selector, 0, 2 * uint256(type(uint64).max)));
-        settle(job, 2, bytes.concat(pay(0, type(uint64).max), pay(1, type(uint64).max)), RECIPIENT, 0);
+        vm.expectRevert(abi.encodeWithSelector(IJobBoard.EscrowTooLow.selector, 0, 2 * uint256(type(uint32).max)));
+        settle(job, 2, bytes.concat(pay(0, type(uint32).max), pay(1, type(uint32).max)), RECIPIENT, 0);
         vm.expectRevert(abi.encodeWithSelector(IJobBoard.EscrowTooLow.selector, 0, 3));
         settle(job, 2, "", RECIPIENT, 3);
     }
@@ -108,7 +108,7 @@ contract RewardsTest is BoardKit {
         settle(job, 2, pay(2, 0), RECIPIENT, 0);
         assertEq(creditOf(job, 2), 0);
         assertEq(creditOf(job, 3), units * board.jobOf(job).quantum);
-        assertLe(units, 2 ** 63 - 1, "units");
+        assertLe(units, 2 ** 31 - 1, "units");
     }
 
     function testFuzz_escrowIsConserved(uint96 escrow, uint256 seed) external {

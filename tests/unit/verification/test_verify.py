@@ -172,7 +172,7 @@ ALTERATIONS = [
     ("seed", "round 1", ev.CommitteeDrawn, "seed", lambda v: flip(v, 9)),
     ("committee", "round 1", ev.CommitteeDrawn, "members", lambda v: (*v[1:], v[0])),
     ("shares", "round 1", ev.RoundTallied, "shares", lambda v: flip(v, 0)),
-    ("payment", "round 1, member 0", ev.RoundSettled, "payments", lambda v: flip(v, 9)),
+    ("payment", "round 1, member 0", ev.RoundSettled, "payments", lambda v: flip(v, 5)),
     ("fee-recipient", "round 1", ev.RoundSettled, "fee_recipient", lambda v: STRANGER),
     ("tally", "round 1", ev.RoundTallied, "scores", lambda v: v + bytes(2)),
     ("fee", "round 1", ev.RoundSettled, "fee", lambda v: Wei(v + 1)),
