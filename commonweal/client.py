@@ -22,7 +22,7 @@ from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
-from commonweal.errors import CommonwealError, Conflict, NotFound, Unavailable
+from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound, Unavailable
 from commonweal.jobfile import JobFile, compute_parameters
 from commonweal.learning.weights import (
     decode_weights,
@@ -54,6 +54,36 @@ class CoordinatorError(CommonwealError):
     def __init__(self, message: str, *, code: str, **details: object) -> None:
         super().__init__(message, **details)
         self.code = code  # type: ignore[misc]
+
+
+class _NotThere(CoordinatorError, NotFound):
+    pass
+
+
+class _InConflict(CoordinatorError, Conflict):
+    pass
+
+
+class _NotAccepted(CoordinatorError, InvalidInput):
+    pass
+
+
+class _NotAvailable(CoordinatorError, Unavailable):
+    pass
+
+
+# The same families as at home, so that the same exit statuses follow.
+_FAMILIES: dict[int, type[CoordinatorError]] = {
+    400: _NotAccepted,
+    404: _NotThere,
+    409: _InConflict,
+    413: _NotAccepted,
+    422: _NotAccepted,
+    429: _NotAvailable,
+    502: _NotAvailable,
+    503: _NotAvailable,
+    504: _NotAvailable,
+}
 
 
 class CoordinatorUnreachable(Unavailable):
@@ -355,7 +385,8 @@ def _problem(response: httpx.Response) -> CoordinatorError:
         problem = {}
     code = str(problem.get("code", f"http-{response.status_code}"))
     message = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
-    return CoordinatorError(message, code=code, status=response.status_code)
+    family = _FAMILIES.get(response.status_code, CoordinatorError)
+    return family(message, code=code, status=response.status_code)
 
 
 _PERMIT = [

@@ -33,7 +33,7 @@ EXIT_STATUS: dict[type[CommonwealError], int] = {
 }
 EPILOG = (
     "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, "
-    "4 something did not answer, 5 conflict. Errors are error[code]: message."
+    "4 something did not answer, 5 conflict. Errors are error\\[code]: message."
 )
 
 app = typer.Typer(

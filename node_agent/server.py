@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -22,6 +23,10 @@ class PortTaken(Conflict):
     code = "port-in-use"
 
 
+class CannotListen(Conflict):
+    code = "cannot-listen"
+
+
 class ServerNotStarted(Unavailable):
     code = "server-not-started"
 
@@ -30,7 +35,7 @@ class ContentServer:
     """`url` is where it listens, with the port that was free if 0 was asked for."""
 
     def __init__(self, store: ContentStore, host: str, port: int) -> None:
-        """Raises PortTaken."""
+        """Raises PortTaken, CannotListen."""
         self._socket = _bind(host, port)
         self.url = f"http://{_show_host(host)}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
@@ -96,8 +101,9 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
+        kind = PortTaken if error.errno == errno.EADDRINUSE else CannotListen
         message = f"cannot listen on {host}:{port}: {error.strerror}"
-        raise PortTaken(message, host=host, port=port) from error
+        raise kind(message, host=host, port=port) from error
     return listener
 
 

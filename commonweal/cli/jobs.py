@@ -117,8 +117,10 @@ def cancel(
 ) -> None:
     """End a job after the round in flight, by a transaction of your own (it needs gas)."""
     from commonweal.client import cancel_job
+    from commonweal.verification.collect import require_job
 
     reader = opt.open_chain(rpc, deployment)
+    require_job(reader, job)
     receipt = cancel_job(reader, opt.open_account(keystore, password_file), job)
     if json:
         print_json({"job": job, "transaction": receipt})

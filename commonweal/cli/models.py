@@ -40,9 +40,10 @@ def get(
     from commonweal.adapters.content.embedded import EmbeddedStore
     from commonweal.adapters.content.fetching import ContentFetcher
     from commonweal.client import fetch_job_model
-    from commonweal.verification.collect import fetch_sources
+    from commonweal.verification.collect import fetch_sources, require_job
 
     reader = opt.open_chain(rpc, deployment)
+    require_job(reader, job)
     sources = [*(source or []), *fetch_sources(reader, job)]
     with tempfile.TemporaryDirectory() as scratch:
         fetcher = ContentFetcher(EmbeddedStore(Path(scratch)), lambda: sources)

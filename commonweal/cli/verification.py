@@ -36,9 +36,10 @@ def verify(
     Every commitment against its reveal, the draw, every ballot, verdict, payment and hash; every
     round's model recomputed to the bit. Asks no coordinator and believes none.
     """
-    from commonweal.verification.collect import fetch_sources, verify_job
+    from commonweal.verification.collect import fetch_sources, require_job, verify_job
 
     reader = opt.open_chain(rpc, deployment)
+    require_job(reader, job)
     sources = [*(source or []), *([] if offline else fetch_sources(reader, job))]
     with tempfile.TemporaryDirectory() as scratch:
         report = verify_job(reader, job, store or Path(scratch), sources)

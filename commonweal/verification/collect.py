@@ -7,6 +7,7 @@ from pathlib import Path
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.errors import NotFound
 from commonweal.protocol.events import (
     CommitteeDrawn,
     ProviderAnnounced,
@@ -16,6 +17,17 @@ from commonweal.protocol.events import (
 from commonweal.verification.evidence import Evidence
 from commonweal.verification.report import Report
 from commonweal.verification.verify import verify
+
+
+class JobUnknown(NotFound):
+    code = "job-unknown"
+
+
+def require_job(reader: ChainReader, job: int) -> None:
+    """Raises JobUnknown if the chain has no such job."""
+    count = reader.fetch_job_count(reader.fetch_head().number)
+    if not 1 <= job <= count:
+        raise JobUnknown(f"there is no job {job}: the chain has {count}", job=job, jobs=count)
 
 
 def collect(reader: ChainReader, job: int, *, at: int) -> Evidence:

@@ -121,9 +121,15 @@ def test_requester_sees_the_job(kept: Kept) -> None:
     assert events[0]["event"] == "JobCreated"
     assert events[-1]["data"]["state"] == "completed"
     unknown = weal("job", "show", 99, "--url", kept.url)
-    assert unknown.returncode != 0
-    assert unknown.stderr.startswith("error[")
+    assert unknown.returncode == 3
+    assert unknown.stderr.startswith("error[job-unknown]")
     assert "Traceback" not in unknown.stderr
+
+
+def test_a_job_that_is_not_on_chain(kept: Kept) -> None:
+    unknown = weal("verify", 99, *kept.chain)
+    assert unknown.returncode == 3
+    assert unknown.stderr == "error[job-unknown]: there is no job 99: the chain has 1\n"
 
 
 def test_submitting_and_cancelling_another_job(kept: Kept) -> None:

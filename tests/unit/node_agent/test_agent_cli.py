@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import structlog
+import yaml
 from agent_samples import DEPLOYMENT
 
 from commonweal.adapters.content.embedded import EmbeddedStore
@@ -26,7 +27,7 @@ from node_agent.cli import main, parse_amount
 from node_agent.config import NodeConfig, load_config
 from node_agent.errors import NodeRunning
 from node_agent.runtime import run_node
-from node_agent.server import ContentServer, PortTaken, read_endpoint, write_endpoint
+from node_agent.server import CannotListen, ContentServer, PortTaken, read_endpoint, write_endpoint
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +137,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "--help")
     for name in ("init", "register", "run", "status", "earnings", "claim", "unbond", "withdraw"):
         assert name in out
+    assert "Errors are error[code]: message." in " ".join(out.split())
 
 
 def test_amounts_are_tokens_unless_they_say_wei() -> None:
@@ -156,6 +158,31 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         with pytest.raises(PortTaken) as caught:
             ContentServer(EmbeddedStore(tmp_path), "127.0.0.1", other.getsockname()[1])
     assert caught.value.details["port"] > 0
+
+
+def test_another_failure_to_listen_is_not_called_a_port_in_use(tmp_path: Path) -> None:
+    with pytest.raises(CannotListen):
+        ContentServer(EmbeddedStore(tmp_path), "192.0.2.1", 0)  # nobody's address
+
+
+def test_run_ends_when_its_port_is_in_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, *init(tmp_path / "node"))
+    DEPLOYMENT.save(tmp_path / "node" / "deployment.json")
+    config = tmp_path / "node" / "node.yaml"
+    document = yaml.safe_load(config.read_text())
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        document |= {"deployment": "deployment.json", "content": {"port": port}}
+        config.write_text(yaml.safe_dump(document))
+        command = [sys.executable, "-m", "node_agent", "run", "--config", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 5
+    assert f"error[port-in-use]: cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def make_config(folder: Path, rpc_url: str) -> NodeConfig:
