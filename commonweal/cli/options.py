@@ -36,7 +36,7 @@ PasswordFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else there.")]
 JobNumber = Annotated[int, typer.Argument(metavar="JOB", min=1, help="The job's number.")]
 
-DEFAULT_URL = "http://127.0.0.1:8000"
+DEFAULT_URL = "http://127.0.0.1:8750"
 DEFAULT_RPC = "http://127.0.0.1:8545"
 DEFAULT_DEPLOYMENT = Path("deployment.json")
 

@@ -127,3 +127,11 @@ def test_local_network_needs_a_checkout(
     monkeypatch.setattr(network, "__file__", str(tmp_path / "a" / "b" / "c" / "network.py"))
     assert run(["dev", "--data-dir", str(tmp_path / "dev")]) == 3
     assert "make setup" in capsys.readouterr().err
+
+
+def test_default_address_is_where_a_coordinator_listens_by_default() -> None:
+    from commonweal.cli.options import DEFAULT_URL
+    from service.settings import Settings
+
+    port = Settings.model_fields["port"].default
+    assert f"http://127.0.0.1:{port}" == DEFAULT_URL
