@@ -45,6 +45,10 @@ def run(
     content_grace: Annotated[
         float | None, typer.Option(help="Seconds that uploads the chain does not name are safe.")
     ] = None,
+    replace_after: Annotated[
+        float | None, typer.Option(help="Seconds until the fees of what is not mined are raised.")
+    ] = None,
+    followers: Annotated[int | None, typer.Option(help="Readers of event streams at once.")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. Every option is also WEAL_COORDINATOR_… in the environment."""

@@ -19,6 +19,7 @@ from service.checks import Verifier
 from service.custodian import Custodian
 from service.database import migrate, open_engine
 from service.engine import Engine
+from service.followers import Followers
 from service.indexer import Indexer
 from service.mailbox import Mailbox
 from service.repository import Repository
@@ -63,6 +64,7 @@ class Services:
     verifier: Verifier
     engine: Engine
     content: ContentStore
+    followers: Followers
     balance: Balance
 
     def start(self) -> None:
@@ -119,5 +121,6 @@ def open_services(settings: Settings) -> Services:
         verifier=Verifier(reader, views, repository),
         engine=engine,
         content=content,
+        followers=Followers(settings.followers),
         balance=Balance(reader, sender.address),
     )

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     content_grace: Annotated[
         float, Field(ge=0, description="seconds that uploads the chain does not name are safe")
     ] = 3600.0
+    followers: Annotated[
+        int, Field(ge=0, le=100_000, description="readers of event streams at once")
+    ] = 256
     log_format: Literal["json", "console"] = "json"
 
     @property

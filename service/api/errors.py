@@ -38,7 +38,8 @@ _MEANINGS = {
     "`slot-taken`, `signature-expired`, `roles-not-held`, `stake-too-low`, `contract-reverted`.",
     413: "`body-too-large`: the body is above its limit.",
     422: "`invalid-request`: the shape is wrong; `errors` names each field.",
-    503: "`catching-up`, `chain-unavailable`, `database-unavailable`: try again later.",
+    503: "`catching-up`, `chain-unavailable`, `database-unavailable`, `too-many-followers`: "
+    "try again later.",
 }
 
 

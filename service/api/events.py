@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header
 from sqlalchemy import Row
 from sse_starlette.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from service.api.common import InvalidCursor, JobNumber, ServicesDep
 from service.api.errors import problems
@@ -41,7 +42,7 @@ _PING_SECONDS = 15
                 }
             },
         },
-        **problems(400, 404, 422),
+        **problems(400, 404, 422, 503),
     },
 )
 async def follow_job(
@@ -54,7 +55,22 @@ async def follow_job(
 ) -> EventSourceResponse:
     after = _parse_id(last_event_id)
     await run_in_threadpool(services.repository.fetch_job, job)
-    return EventSourceResponse(_stream(services, job, after), ping=_PING_SECONDS)
+    services.followers.enter()
+    return _Following(services, job, after)
+
+
+class _Following(EventSourceResponse):
+    """Holds a follower's place until it is gone, however it goes."""
+
+    def __init__(self, services: Services, job: int, after: int) -> None:
+        super().__init__(_stream(services, job, after), ping=_PING_SECONDS)
+        self._followers = services.followers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._followers.leave()
 
 
 async def _stream(services: Services, job: int, after: int) -> AsyncIterator[dict[str, Any]]:

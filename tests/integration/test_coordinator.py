@@ -320,6 +320,26 @@ def test_a_follower_resumes_where_it_left_off(coordinator: Coordinator, troupe: 
     assert (response.status_code, response.json()["code"]) == (400, "invalid-cursor")
 
 
+def test_followers_are_counted_and_a_place_comes_free(
+    another: Coordinator, coordinator: Coordinator, troupe: Troupe
+) -> None:
+    another.options = {"--followers": 2}
+    another.start()
+    url = f"/v1/jobs/{troupe.job}/events"
+    wait_for(lambda: another.http.get(f"/v1/jobs/{troupe.job}").status_code == 200)
+    with another.http.stream("GET", url), another.http.stream("GET", url):
+        response = another.http.get(url)
+        assert (response.status_code, response.json()["code"]) == (503, "too-many-followers")
+        assert response.json()["limit"] == 2
+        assert another.http.get("/v1/jobs/999/events").json()["code"] == "job-unknown"
+    wait_for(lambda: follow_once(another, url) == 200, what="a free place")
+
+
+def follow_once(coordinator: Coordinator, url: str) -> int:
+    with coordinator.http.stream("GET", url) as response:
+        return response.status_code
+
+
 @pytest.fixture
 def another(stage: Stage, tmp_path: Path) -> Iterator[Coordinator]:
     coordinator = Coordinator(stage, tmp_path)
