@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
 from commonweal.jobfile import Amount
 from commonweal.learning.data import DataSource
@@ -42,7 +42,16 @@ class Content(_Section):
     port: Annotated[int, Field(ge=0, le=65_535, description="0 = any free one")] = 0
     public_url: Annotated[Url | None, Field(description="what others reach it by")] = None
     max_bytes: Annotated[int | None, Field(gt=0)] = None
+    kubo: Annotated[
+        Url | None, Field(description="RPC address of an IPFS daemon that keeps the content")
+    ] = None
     gateways: Annotated[tuple[Url, ...], Field(description="further IPFS gateways to read")] = ()
+
+    @model_validator(mode="after")
+    def _check_store(self) -> Content:
+        if self.kubo is not None and self.max_bytes is not None:
+            raise ValueError("max_bytes is for the node's own store: a Kubo daemon has its limit")
+        return self
 
 
 class JobPolicy(_Section):

@@ -19,6 +19,7 @@ from sqlalchemy import create_engine
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.adapters.content.store import ContentStore
 from commonweal.adapters.deployment import load_deployment
 from commonweal.adapters.http import open_client
 from commonweal.adapters.keystore import load_account, read_password
@@ -95,7 +96,12 @@ def open_operator(config: NodeConfig) -> LocalAccount:
     return open_key(config.keys.operator, config.keys.operator_password)
 
 
-def open_store(config: NodeConfig) -> EmbeddedStore:
+def open_store(config: NodeConfig) -> ContentStore:
+    """A Kubo daemon if the configuration names one, else a store of the node's own."""
+    if config.content.kubo is not None:
+        from commonweal.adapters.content.kubo import KuboStore
+
+        return KuboStore(config.content.kubo)
     return EmbeddedStore(config.data_dir / "content", config.content.max_bytes)
 
 
@@ -120,7 +126,8 @@ def _run_alone(
     with _serve(config, store) as endpoint, open_client() as client:
         node = build_node(chain, account, store, client, direct=direct, trainer=trainer)
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
-        threading.Thread(target=keep_room, args=(store, stop), name="room", daemon=True).start()
+        if isinstance(store, EmbeddedStore):
+            threading.Thread(target=keep_room, args=(store, stop), name="room", daemon=True).start()
         node.announce(config.content.public_url or endpoint)
         log.info("node runs", provider=node.provider, operator=account.address, direct=direct)
         node.recover()
@@ -182,7 +189,7 @@ class Node:
 def build_node(
     chain: Chain,
     account: LocalAccount,
-    store: EmbeddedStore,
+    store: ContentStore,
     client: httpx.Client,
     *,
     direct: bool,
@@ -255,7 +262,7 @@ def _hold(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _serve(config: NodeConfig, store: EmbeddedStore) -> Iterator[str]:
+def _serve(config: NodeConfig, store: ContentStore) -> Iterator[str]:
     server = ContentServer(store, config.content.host, config.content.port)
     server.start()
     write_endpoint(config.endpoint_file, server.url)

@@ -14,7 +14,7 @@ GOOD = """\
 rpc_url: http://127.0.0.1:8545
 deployment: deployment.json
 data_dir: node
-coordinator: [http://127.0.0.1:8000]
+coordinator: [http://127.0.0.1:8750]
 roles: [trainer]
 data:
   kind: digits
@@ -51,10 +51,17 @@ WRONG = {
     "unknown field": ("roles: [trainer]", "rolls: [trainer]", 5, "rolls"),
     "unknown role": ("[trainer]", "[trainer, server]", 5, "roles.1"),
     "address": ("http://127.0.0.1:8545", "localhost", 1, "rpc_url"),
-    "coordinator": ("[http://127.0.0.1:8000]", "[ftp://x]", 4, "coordinator.0"),
+    "coordinator": ("[http://127.0.0.1:8750]", "[ftp://x]", 4, "coordinator.0"),
     "data kind": ("kind: digits", "kind: pickles", 6, "data"),
     "inside a union": ("parts: 7", "parts: seven", 8, "data.part.parts"),
     "amount": ("12.5", "much", 11, "jobs.stake_per_job"),
+    "kubo": ("data_dir: node", "content: {kubo: 127.0.0.1}", 3, "content.kubo"),
+    "kubo's limit": (
+        "data_dir: node",
+        "content: {kubo: 'http://127.0.0.1:5001', max_bytes: 9}",
+        3,
+        "content",
+    ),
     "job number": ("[1, 3]", "[0]", 10, "jobs.allow"),
 }
 
