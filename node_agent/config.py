@@ -59,10 +59,21 @@ class JobPolicy(_Section):
     stake_per_job: Annotated[
         Amount | None, PlainSerializer(_show_wei), Field(description="if a job asks for less")
     ] = None
+    max_stake_per_job: Annotated[
+        Amount | None,
+        PlainSerializer(_show_wei),
+        Field(description="jobs that ask for more are not joined; default: half of all stake"),
+    ] = None
     max_parameters: Annotated[int, Field(gt=0, description="of a model to work on")] = 50_000_000
     allowlist_proofs: Annotated[
         dict[Hex32, tuple[Hex32, ...]], Field(description="by the job's allowlist root")
     ] = {}
+
+    @model_validator(mode="after")
+    def _check_stakes(self) -> JobPolicy:
+        if (self.stake_per_job or 0) > (self.max_stake_per_job or self.stake_per_job or 0):
+            raise ValueError("stake_per_job is above max_stake_per_job")
+        return self
 
     def allows(self, job: int) -> bool:
         return self.allow == "all" or job in self.allow

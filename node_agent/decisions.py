@@ -15,10 +15,11 @@ from commonweal.protocol.messages import (
     UpdateCommitmentMessage,
     UpdateRevealMessage,
 )
-from commonweal.protocol.types import JobState, Phase, Role, Round, Wei
+from commonweal.protocol.types import JobState, Phase, Provider, Role, Round, Wei
 from node_agent.journal import SignedMessage, Slot, SlotEntry
 from node_agent.view import JobView, NodeView
 
+TOO_MUCH_STAKE = "asks for more stake than one job may lock: see jobs.max_stake_per_job"
 Entries = Mapping[tuple[int, int, Slot], SlotEntry]
 
 
@@ -28,11 +29,18 @@ class Policy:
 
     roles: Role
     stake_per_job: Wei
+    max_stake_per_job: Wei | None = None  # None: half of the provider's stake
     allowed: frozenset[int] | None = None  # None: all
     refused: frozenset[int] = field(default_factory=frozenset)
 
     def admits(self, job: int) -> bool:
         return job not in self.refused and (self.allowed is None or job in self.allowed)
+
+    def limit_stake(self, account: Provider) -> Wei:
+        """What one job may lock, and so slash: by default it never takes all of the stake."""
+        if self.max_stake_per_job is not None:
+            return self.max_stake_per_job
+        return Wei((account.free + account.locked) // 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +179,8 @@ def _decide_join(view: NodeView, job: JobView, policy: Policy) -> Action:
         return Wait(number, "no role left to take")
     if view.account.free < stake:
         return Wait(number, "too little free stake")
+    if parameters.min_stake > policy.limit_stake(view.account):
+        return Wait(number, TOO_MUCH_STAKE)
     if _is_draw_pending(job.round):
         return Wait(number, "membership is closed until the draw")
     return Join(number, roles, stake, job.nonce)

@@ -240,10 +240,11 @@ def build_node(
 
 
 def _policy(config: NodeConfig) -> Policy:
-    allow = config.jobs.allow
+    allow, most = config.jobs.allow, config.jobs.max_stake_per_job
     return Policy(
         roles=Role(config.role_set),
         stake_per_job=Wei(config.jobs.stake_per_job or 0),
+        max_stake_per_job=None if most is None else Wei(most),
         allowed=None if allow == "all" else frozenset(allow),
     )
 

@@ -41,6 +41,11 @@ def test_reads_a_good_file_with_paths_from_its_folder(tmp_path: Path) -> None:
     assert config.jobs.allow == (1, 3)
 
 
+def test_limit_of_stake(tmp_path: Path) -> None:
+    policy = load_config(write(tmp_path, GOOD + "  max_stake_per_job: 12.5\n")).jobs
+    assert policy.max_stake_per_job == policy.stake_per_job == 12_500_000_000_000_000_000
+
+
 def test_what_is_saved_reads_the_same(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, GOOD))
     save_config(config, tmp_path / "again.yaml")
@@ -61,6 +66,12 @@ WRONG = {
         "content: {kubo: 'http://127.0.0.1:5001', max_bytes: 9}",
         3,
         "content",
+    ),
+    "stake above its limit": (
+        "stake_per_job: 12.5",
+        "stake_per_job: 12.5\n  max_stake_per_job: 12",
+        9,
+        "jobs",
     ),
     "job number": ("[1, 3]", "[0]", 10, "jobs.allow"),
 }

@@ -22,8 +22,10 @@ from hypothesis import strategies as st
 
 from commonweal.protocol.types import JobState, Phase, Role, Wei
 from node_agent.decisions import (
+    TOO_MUCH_STAKE,
     ComputeAndAttestModel,
     Join,
+    Policy,
     RevealBallot,
     RevealUpdate,
     ScoreAndCommitBallot,
@@ -158,6 +160,33 @@ def test_joins_by_the_table(name: str) -> None:
     changes, want = JOINS[name]
     view = make_view(make_round(Phase.NONE), joined=False, **changes)
     assert decide(view, {}, NOW, POLICY) == (want,)
+
+
+MIN_STAKE = 50  # of the job
+STAKES: dict[str, tuple[int, int, Policy, bool]] = {
+    "half of all stake": (100, 0, POLICY, True),
+    "more than half": (99, 0, POLICY, False),
+    "half, most of it locked in other jobs": (50, 50, POLICY, True),
+    "allowed by the operator": (60, 0, replace(POLICY, max_stake_per_job=Wei(50)), True),
+    "too much for the operator": (999, 0, replace(POLICY, max_stake_per_job=Wei(49)), False),
+    "more than half of it, as the operator wishes": (
+        100,
+        0,
+        replace(POLICY, stake_per_job=Wei(80)),
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STAKES)
+def test_one_job_cannot_lock_everything(name: str) -> None:
+    free, locked, policy, joins = STAKES[name]
+    view = make_view(make_round(Phase.NONE), joined=False, free=Wei(free))
+    view = replace(view, account=replace(view.account, locked=Wei(locked)))
+    assert view.jobs[0].job.parameters.min_stake == MIN_STAKE
+    stake = Wei(max(MIN_STAKE, policy.stake_per_job))
+    want = Join(1, BOTH, stake, 0) if joins else Wait(1, TOO_MUCH_STAKE)
+    assert decide(view, {}, NOW, policy) == (want,)
 
 
 def test_does_not_join_while_the_draw_is_pending() -> None:
