@@ -27,6 +27,7 @@ from node_agent.decisions import (
     TrainAndCommit,
     Wait,
     decide,
+    is_joinable,
 )
 from node_agent.duties import Duties
 from node_agent.errors import JobNotServed
@@ -80,6 +81,7 @@ class Agent:
         self._poll_interval = poll_interval
         self._wall_clock = wall_clock
         self._backoff = Backoff()
+        self._not_joined: dict[int, str] = {}  # job: the reason last logged
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -93,12 +95,22 @@ class Agent:
         rounds = [(job.round.job, job.round.round) for job in view.jobs]
         entries = self._duties.journal.entries(rounds)
         for action in decide(view, entries, now, self._policy):
-            if isinstance(action, Wait) or self._backoff.is_paused(action.job):
+            if isinstance(action, Wait):
+                self._note(action, view)
+                continue
+            if self._backoff.is_paused(action.job):
                 continue
             self._guard(action, partial(self._duties.perform, action, view, now))
             if isinstance(action, _HEAVY):
                 break  # The view is old by now.
         self._guard(None, partial(self._keeper.keep, view, now))
+
+    def _note(self, wait: Wait, view: NodeView) -> None:
+        """Why a job is not joined, once per reason: its operator will look for it."""
+        outside = {job.job.job for job in view.jobs if job.member is None and is_joinable(job)}
+        if wait.job in outside and self._not_joined.get(wait.job) != wait.reason:
+            self._not_joined[wait.job] = wait.reason
+            log.info("job not joined", job=wait.job, reason=wait.reason)
 
     def _observe_patiently(self, stop: threading.Event) -> None:
         retrying = Retrying(

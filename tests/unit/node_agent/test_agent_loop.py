@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from agent_samples import MEMBERS, NOW, OTHERS, POLICY, make_round, make_view
+from structlog.testing import capture_logs
 
 from commonweal.adapters.content.store import StoreFull
 from commonweal.errors import Unavailable
-from commonweal.protocol.types import Phase
+from commonweal.protocol.types import Phase, Wei
 from node_agent.agent import Agent, Backoff
+from node_agent.decisions import TOO_MUCH_STAKE
 from node_agent.errors import JobNotServed
 from node_agent.keeper import compute_place
 from node_agent.sources import is_endpoint
@@ -84,6 +86,16 @@ def test_a_failing_duty_is_tried_again_later(failure: Exception) -> None:
     agent._backoff.succeed(1)
     agent.step()
     assert len(work.performed) == 2
+
+
+def test_says_once_why_a_job_is_not_joined() -> None:
+    view = make_view(make_round(Phase.NONE), joined=False, free=Wei(99))
+    agent = make_agent(Views(view), Work(), Keeping())
+    with capture_logs() as logs:
+        agent.step()
+        agent.step()
+    (line,) = [each for each in logs if each["event"] == "job not joined"]
+    assert line["reason"] == TOO_MUCH_STAKE
 
 
 def test_a_job_it_cannot_serve_is_not_joined_again() -> None:
