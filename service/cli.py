@@ -42,6 +42,9 @@ def run(
     poll_interval: Annotated[float | None, typer.Option(help="Seconds between looks.")] = None,
     relay_delay: Annotated[float | None, typer.Option(help="Seconds a batch waits.")] = None,
     content_bytes: Annotated[int | None, typer.Option(help="Quota of the content store.")] = None,
+    content_reserve: Annotated[
+        int | None, typer.Option(help="Bytes of its disk that uploads leave free.")
+    ] = None,
     content_grace: Annotated[
         float | None, typer.Option(help="Seconds that uploads the chain does not name are safe.")
     ] = None,

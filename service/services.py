@@ -98,7 +98,11 @@ def open_services(settings: Settings) -> Services:
     sender = TransactionSender(
         reader, account, Outbox(database), replace_after=settings.replace_after
     )
-    content = EmbeddedStore(settings.data_dir / "content", settings.content_bytes)
+    content = EmbeddedStore(
+        settings.data_dir / "content",
+        settings.content_bytes,
+        reserve_bytes=settings.content_reserve,
+    )
     engine = Engine(
         reader,
         Indexer(reader, store, first_block=deployment.deployed_block),

@@ -36,7 +36,10 @@ class Settings(BaseSettings):
         float,
         Field(gt=0, le=3600, description="seconds until fees of what is not mined are raised"),
     ] = 15.0
-    content_bytes: Annotated[int | None, Field(gt=0, description="quota of the store")] = None
+    content_bytes: Annotated[int, Field(gt=0, description="quota of the store")] = 10 * 2**30
+    content_reserve: Annotated[
+        int, Field(ge=0, description="bytes of its disk that uploads leave free")
+    ] = 256 * 2**20
     content_grace: Annotated[
         float, Field(ge=0, description="seconds that uploads the chain does not name are safe")
     ] = 3600.0

@@ -29,9 +29,10 @@ _COUNTER_DIGITS = 20
 
 
 class BlockDirectory:
-    def __init__(self, path: Path, max_bytes: int | None) -> None:
+    def __init__(self, path: Path, max_bytes: int | None, reserve_bytes: int = 0) -> None:
         self._path = path
         self._max_bytes = max_bytes
+        self._reserve_bytes = reserve_bytes
         self._blocks = path / "blocks"
         self._incoming = path / "incoming"
         self._counter = path / "used-bytes"
@@ -94,6 +95,7 @@ class BlockDirectory:
         if self._renew(cid):
             return None
         self._check_room(len(block), self.used_bytes())
+        self._check_disk(len(block))
         with full_disk_as_store_full(self._path, need=len(block)):
             return self._write_new(cid, block)
 
@@ -140,6 +142,16 @@ class BlockDirectory:
                 limit=self._max_bytes,
             )
 
+    def _check_disk(self, size: int) -> None:
+        free = shutil.disk_usage(self._path).free
+        if self._reserve_bytes and free - size < self._reserve_bytes:
+            raise StoreFull(
+                f"The disk has {free} bytes, of which {self._reserve_bytes} are kept free",
+                need=size,
+                free=free,
+                reserve=self._reserve_bytes,
+            )
+
     def take_back(self, written: list[tuple[Cid, int]]) -> None:
         """Inside `sweeping`. Removes just-written blocks that nobody has put again since."""
         for cid, mtime in written:
@@ -178,7 +190,8 @@ class BlockDirectory:
 
     def fetch_capacity(self) -> int:
         """Bytes that all blocks together may take: the quota, or less if the disk has less."""
-        room = self.used_bytes() + shutil.disk_usage(self._path).free
+        free = max(0, shutil.disk_usage(self._path).free - self._reserve_bytes)
+        room = self.used_bytes() + free
         return room if self._max_bytes is None else min(self._max_bytes, room)
 
     @contextmanager

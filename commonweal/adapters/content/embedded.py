@@ -28,9 +28,10 @@ log = structlog.get_logger(__name__)
 
 
 class EmbeddedStore:
-    def __init__(self, path: Path, max_bytes: int | None = None) -> None:
-        """`max_bytes` bounds the sum of all blocks' sizes; beyond it puts raise StoreFull."""
-        self._blocks = BlockDirectory(Path(path), max_bytes)
+    def __init__(self, path: Path, max_bytes: int | None = None, *, reserve_bytes: int = 0) -> None:
+        """`max_bytes` bounds the sum of all blocks' sizes, `reserve_bytes` stay free on the disk;
+        beyond either puts raise StoreFull."""
+        self._blocks = BlockDirectory(Path(path), max_bytes, reserve_bytes)
         self._pins = Path(path) / "pins"
         self._pins.mkdir(exist_ok=True)
 

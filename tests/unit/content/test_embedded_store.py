@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -99,6 +100,18 @@ def test_the_quota_refuses_with_numbers_and_leaves_nothing(tmp_path: Path) -> No
     assert [file.name for file in _files(tmp_path)] == [kept]
     assert _used(tmp_path) == 4
     store.put(pattern(CHUNK_BYTES))
+
+
+def test_the_disks_reserve_is_left_free(tmp_path: Path) -> None:
+    here = EmbeddedStore(tmp_path).put(b"here")
+    free = shutil.disk_usage(tmp_path).free
+    store = EmbeddedStore(tmp_path, reserve_bytes=2 * free)
+    with pytest.raises(StoreFull) as caught:
+        store.put(b"more")
+    assert (caught.value.details["need"], caught.value.details["reserve"]) == (4, 2 * free)
+    assert store.put(b"here") == here
+    assert store.compute_fill() == 1.0
+    EmbeddedStore(tmp_path, reserve_bytes=free // 2).put(b"more")
 
 
 def test_putting_what_is_here_needs_no_room(tmp_path: Path) -> None:
