@@ -18,6 +18,7 @@ from eth_account.signers.local import LocalAccount
 from fastapi.openapi.models import OpenAPI
 
 from commonweal.protocol import signing
+from commonweal.protocol.cids import compute_cid
 from commonweal.protocol.types import Address, Member, Wei
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -340,6 +341,14 @@ def follow_once(coordinator: Coordinator, url: str) -> int:
         return response.status_code
 
 
+def test_uploads_leave_the_disk_its_reserve(another: Coordinator) -> None:
+    another.options = {"--content-reserve": 10**18}
+    another.start()
+    response = another.http.put(f"/v1/blocks/{compute_cid(b'block', 'raw')}", content=b"block")
+    assert (response.status_code, response.json()["code"]) == (507, "store-full")
+    assert response.json()["reserve"] == 10**18
+
+
 @pytest.fixture
 def another(stage: Stage, tmp_path: Path) -> Iterator[Coordinator]:
     coordinator = Coordinator(stage, tmp_path)
@@ -397,18 +406,29 @@ def test_it_ends_on_a_signal_and_takes_its_endpoint_away(another: Coordinator) -
 def test_a_start_that_cannot_work_says_why(coordinator: Coordinator, another: Coordinator) -> None:
     port = coordinator.http.base_url.port
     (another.folder / "wrong").write_text("wrong\n")
+    deployment = another.stage.deployment
+    foreign, moved = another.folder / "foreign.json", another.folder / "moved.json"
+    replace(deployment, chain_id=5).save(foreign)
+    addresses = {**deployment.contracts, "Rounds": deployment["Faults"]}
+    replace(deployment, contracts=addresses).save(moved)
+    database = f"sqlite:///{coordinator.folder / 'data' / 'coordinator.db'}"
+    numbers = {"wrong-chain": ("31337", "5"), "port-in-use": (str(port),)}
     cases = {
         ("--port", port): "port-in-use",
         ("--password-file", another.folder / "wrong"): "password-wrong",
         ("--rpc-url", "http://127.0.0.1:1"): "chain-unavailable",
         ("--deployment", another.folder / "none.json"): "deployment-not-found",
         ("--port", 70_000): "invalid-settings",
+        ("--deployment", foreign): "wrong-chain",
+        ("--deployment", moved, "--database-url", database): "database-of-another-network",
     }
     for options, code in cases.items():
         command = another.run_command(*options)
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 1, done.stderr
-        assert done.stderr.splitlines()[-1].startswith(f"{code}: "), done.stderr
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith(f"{code}: "), done.stderr
+        assert set(numbers.get(code, ())) <= set(re.findall(r"\d+", last)), last
         assert "Traceback" not in done.stderr
 
 
