@@ -35,6 +35,7 @@ from commonweal.protocol.signing import (
 )
 from commonweal.protocol.types import Address, JobState, Member, Phase, Role, Wei
 from service.eventjson import from_hex, name_of
+from service.policy import RelayPolicy
 from service.repository import LIVE_STATES, JobUnknown, ProviderUnknown, Repository
 from service.views import JobView, Views
 
@@ -116,15 +117,19 @@ PERHAPS_STALE = (
 
 
 class Verifier:
-    def __init__(self, reader: ChainReader, views: Views, repository: Repository) -> None:
+    def __init__(
+        self, reader: ChainReader, views: Views, repository: Repository, policy: RelayPolicy
+    ) -> None:
         self._reader = reader
+        self._policy = policy
         self._views = views
         self._repository = repository
         self._deployment = reader.deployment
 
     def check(self, message: Message) -> None:
-        """Raises one of this module's errors, JobUnknown or ProviderUnknown."""
+        """Raises one of this module's errors, JobUnknown, ProviderUnknown or ShareTooLow."""
         view = self._find_view(message.job)
+        self._policy.check_share(view.job.parameters)
         match message:
             case JoinMessage() | LeaveMessage():
                 self._check_membership(message, view)

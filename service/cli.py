@@ -48,6 +48,9 @@ def run(
     content_grace: Annotated[
         float | None, typer.Option(help="Seconds that uploads the chain does not name are safe.")
     ] = None,
+    min_coordinator_share_bps: Annotated[
+        int | None, typer.Option(help="Jobs that pay less are not relayed.")
+    ] = None,
     replace_after: Annotated[
         float | None, typer.Option(help="Seconds until the fees of what is not mined are raised.")
     ] = None,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Engine, Row, Table, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Table, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from commonweal.adapters.transactions import Receipt
@@ -81,7 +81,8 @@ def compute_id(message: Message) -> str:
 def compute_slot(message: Message) -> str:
     match message:
         case JoinMessage() | LeaveMessage():
-            return f"{message.kind}:{message.job}:{compute_id(message)}"
+            place = f"{message.job}:{message.provider.lower()}"
+            return f"{message.kind}:{place}:{compute_id(message)}"
         case BallotCommitmentMessage() | BallotRevealMessage() | ModelAttestationMessage():
             return f"{message.kind}:{message.job}:{message.round}:{message.seat}"
         case _:
@@ -160,6 +161,18 @@ class Mailbox:
             for table in (t.messages, t.offers):
                 sent = table.c.state == SENT
                 connection.execute(update(table).where(sent).values(state=ACCEPTED))
+
+    def count_memberships(self, job: int, provider: str) -> int:
+        """The provider's joins and leaves in the job that were accepted and not refused since."""
+        columns = t.messages.c
+        prefixes = [f"{kind}:{job}:{provider.lower()}:" for kind in ("join", "leave")]
+        query = select(func.count()).where(
+            columns.job == job,
+            columns.state != REFUSED,
+            or_(*(columns.slot.startswith(prefix) for prefix in prefixes)),
+        )
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0
 
     def count_waiting(self) -> int:
         open_ = t.messages.c.state.in_([ACCEPTED, SENT])

@@ -22,6 +22,7 @@ from service.engine import Engine
 from service.followers import Followers
 from service.indexer import Indexer
 from service.mailbox import Mailbox
+from service.policy import RelayPolicy
 from service.repository import Repository
 from service.settings import Settings
 from service.views import Views
@@ -62,6 +63,7 @@ class Services:
     mailbox: Mailbox
     views: Views
     verifier: Verifier
+    policy: RelayPolicy
     engine: Engine
     content: ContentStore
     followers: Followers
@@ -98,6 +100,7 @@ def open_services(settings: Settings) -> Services:
     sender = TransactionSender(
         reader, account, Outbox(database), replace_after=settings.replace_after
     )
+    policy = RelayPolicy(sender.address, settings.min_coordinator_share_bps)
     content = EmbeddedStore(
         settings.data_dir / "content",
         settings.content_bytes,
@@ -122,7 +125,8 @@ def open_services(settings: Settings) -> Services:
         repository=repository,
         mailbox=mailbox,
         views=views,
-        verifier=Verifier(reader, views, repository),
+        verifier=Verifier(reader, views, repository, policy),
+        policy=policy,
         engine=engine,
         content=content,
         followers=Followers(settings.followers),

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     finality: Annotated[int, Field(ge=0, le=10_000, description="blocks until trusted")] = 12
     poll_interval: Annotated[float, Field(gt=0, le=60, description="seconds")] = 0.1
     relay_delay: Annotated[float, Field(ge=0, le=60, description="seconds")] = 0.3
+    min_coordinator_share_bps: Annotated[
+        int, Field(ge=0, le=10_000, description="jobs that pay less are not relayed")
+    ] = 0
     replace_after: Annotated[
         float,
         Field(gt=0, le=3600, description="seconds until fees of what is not mined are raised"),

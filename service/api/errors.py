@@ -35,7 +35,8 @@ _MEANINGS = {
     404: "`job-unknown`, `round-unknown`, `member-unknown`, `seat-unknown`, `provider-unknown`, "
     "`message-unknown`, `offer-unknown`.",
     409: "Right in itself, not now: `phase-closed`, `round-wrong`, `job-over`, `already-on-chain`, "
-    "`slot-taken`, `signature-expired`, `roles-not-held`, `stake-too-low`, `contract-reverted`.",
+    "`slot-taken`, `signature-expired`, `roles-not-held`, `stake-too-low`, `contract-reverted`; or "
+    "not at this coordinator's cost: `coordinator-share-too-low`, `too-many-memberships`.",
     413: "`body-too-large`: the body is above its limit.",
     422: "`invalid-request`: the shape is wrong; `errors` names each field.",
     503: "`catching-up`, `chain-unavailable`, `database-unavailable`, `too-many-followers`: "

@@ -91,6 +91,7 @@ def post_offer(services: ServicesDep, offer: OfferForm) -> s.OfferState:
     known = services.mailbox.find_offer(offer.offer_id)
     if known is not None and known.state != "refused":
         return _show_offer(known)
+    services.policy.check_share(offer.parameters.to_parameters())
     check_offer(services.reader, offer, now=now, at=head.number)
     body = offer.model_dump(mode="json")
     posted = services.mailbox.post_offer(offer.offer_id, offer.requester, body)

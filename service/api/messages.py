@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, status
 
-from commonweal.protocol.messages import Message
+from commonweal.protocol.messages import JoinMessage, LeaveMessage, Message
 from service.api import schemas as s
 from service.api.common import ServicesDep, hex_or_none
 from service.api.errors import problems
@@ -70,6 +70,9 @@ def _check(services: Services, message: Message) -> s.MessageState | None:
     except PERHAPS_STALE:
         services.engine.catch_up()
         services.verifier.check(message)
+    if isinstance(message, JoinMessage | LeaveMessage):
+        count = services.mailbox.count_memberships(message.job, message.provider)
+        services.policy.check_memberships(message.job, message.provider, count)
     return None
 
 

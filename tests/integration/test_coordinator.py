@@ -341,6 +341,15 @@ def follow_once(coordinator: Coordinator, url: str) -> int:
         return response.status_code
 
 
+def test_a_job_that_pays_too_little_is_not_relayed(another: Coordinator, troupe: Troupe) -> None:
+    another.options = {"--min-coordinator-share-bps": TERMS.coordinator_share_bps + 1}
+    another.start()
+    wait_for(lambda: another.http.get(f"/v1/jobs/{troupe.job}").status_code == 200)
+    status, code, problem = refusal(another, troupe.commit(1, 0, troupe.members()[0]))
+    assert (status, code) == (409, "coordinator-share-too-low")
+    assert (problem["share"], problem["need"]) == (333, 334)
+
+
 def test_uploads_leave_the_disk_its_reserve(another: Coordinator) -> None:
     another.options = {"--content-reserve": 10**18}
     another.start()

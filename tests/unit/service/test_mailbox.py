@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Engine
 
-from commonweal.protocol.messages import JoinMessage, UpdateCommitmentMessage
+from commonweal.protocol.messages import JoinMessage, LeaveMessage, UpdateCommitmentMessage
 from service.mailbox import Mailbox, MessageUnknown, SlotTaken
+
+NOBODY = "0x" + "00" * 20
 
 
 def commitment(value: str = "aa", signature: str = "11") -> UpdateCommitmentMessage:
@@ -18,7 +20,7 @@ def commitment(value: str = "aa", signature: str = "11") -> UpdateCommitmentMess
 def join(signature: str) -> JoinMessage:
     return JoinMessage(
         job=1,
-        provider="0x" + "00" * 20,
+        provider=NOBODY,
         roles=1,
         stake=2**200,
         deadline=9,
@@ -49,6 +51,21 @@ def test_joining_again_with_another_nonce_is_another_message(database: Engine) -
     mailbox = Mailbox(database)
     assert mailbox.post(join("11")).id != mailbox.post(join("22")).id
     assert len(mailbox.fetch_waiting()[1]) == 2
+
+
+def test_a_providers_moves_in_a_job_are_counted_unless_they_were_refused(
+    database: Engine,
+) -> None:
+    mailbox = Mailbox(database)
+    ids = [mailbox.post(join(signature)).id for signature in ("11", "22", "33")]
+    leave = LeaveMessage(job=1, provider=NOBODY, deadline=9, signature="0x" + "44" * 64)
+    mailbox.post(leave)
+    mailbox.post(join("55").model_copy(update={"job": 11}))
+    mailbox.post(join("66").model_copy(update={"provider": "0x" + "77" * 20}))
+    mailbox.mark_refused(ids[:1], "member-engaged")
+    mailbox.mark_mined(ids[1:2], None, 12)
+    assert mailbox.count_memberships(1, NOBODY) == 3
+    assert mailbox.count_memberships(2, NOBODY) == 0
 
 
 def test_what_was_on_its_way_waits_again_after_a_restart(database: Engine) -> None:
