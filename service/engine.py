@@ -177,6 +177,7 @@ class Engine:
     def _hand_out(self) -> None:
         letters = self._mailbox.fetch_waiting()
         views = {view.job.job: view for view in self._views.all()}
+        self._relay.forget(views)
         for job, waiting in letters.items():
             if job not in views and job not in self._busy:
                 self._relay.refuse(waiting, "job-over")
@@ -195,10 +196,11 @@ class Engine:
 
     def _decide(self, view: JobView, letters: list[Letter]) -> Task | None:
         """What waits in the mailbox goes first: it may make the transition needless."""
-        found = sort_letters(view, letters)
-        self._relay.settle(found, view.at.number)
         now, head = self._views.now(), self.head
         assert head is not None
+        self._relay.reconsider(view, head.number)
+        found = sort_letters(view, letters)
+        self._relay.settle(found, view.at.number)
         ms = time.time_ns() // 1_000_000
         batch = next_batch(view, found.open, now=now, now_ms=ms, delay=self._relay_delay)
         if batch is not None and self._is_fresh(batch.job, batch.intent):

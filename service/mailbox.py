@@ -153,7 +153,7 @@ class Mailbox:
         self._mark(t.messages, ids, state=REFUSED, reason=reason[:60])
 
     def mark_accepted(self, ids: Collection[str]) -> None:
-        self._mark(t.messages, ids, state=ACCEPTED)
+        self._mark(t.messages, ids, state=ACCEPTED, tx=None, block_number=None)
 
     def reopen_sent(self) -> None:
         """After a restart: what was on its way is looked at again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -13,8 +13,10 @@ from commonweal.errors import CommonwealError
 from commonweal.protocol.batches import ContractCall
 from commonweal.protocol.events import JobCreated
 from service.batching import Batch, Sorted, blame
+from service.claims import Claims
 from service.mailbox import MINED, REFUSED, SENT, Letter, Mailbox, PostedOffer
 from service.offers import offer_call, to_kebab_case
+from service.views import JobView
 
 log = structlog.get_logger(__name__)
 _MOST_ATTEMPTS = 6
@@ -27,6 +29,7 @@ class Relay:
         self._sender = sender
         self._mailbox = mailbox
         self._attempts: Counter[str] = Counter()
+        self._claims = Claims()
         self.rewinds = 0  # a rewound chain may need what it had before once more
 
     def settle(self, letters: Sorted, block: int) -> None:
@@ -35,6 +38,16 @@ class Relay:
             self._mailbox.mark_mined([letter.id for letter in letters.mined], None, block)
         if letters.closed:
             self.refuse(letters.closed, "phase-closed")
+
+    def reconsider(self, view: JobView, head: int) -> None:
+        """Accept again what was mined in a block that is not in the chain up to `head`."""
+        if lost := self._claims.take_lost(view, head):
+            log.warning("messages fell out of the chain", job=view.job.job, count=len(lost))
+            self._mailbox.mark_accepted([letter.id for letter in lost])
+
+    def forget(self, live_jobs: Collection[int]) -> None:
+        """All jobs but these."""
+        self._claims.keep_only(live_jobs)
 
     def refuse(self, letters: Sequence[Letter], reason: str) -> None:
         log.info("messages refused", count=len(letters), reason=reason)
@@ -51,6 +64,7 @@ class Relay:
             raise
         else:
             self._mailbox.mark_mined(batch.ids, receipt, receipt.block_number)
+            self._claims.add(batch.job, batch.letters, receipt.block_number)
             fields = {"job": batch.job, "kind": batch.kind, "messages": len(batch.letters)}
             log.info("batch mined", **fields, gas=receipt.gas_used, block=receipt.block_number)
 
