@@ -22,13 +22,16 @@ from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
-from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound, Unavailable
+from commonweal.coordinator_errors import CoordinatorUnreachable, build_error
+from commonweal.errors import Conflict, NotFound, Unavailable
 from commonweal.jobfile import JobFile, compute_parameters
 from commonweal.learning.weights import (
+    DEFAULT_MAX_MODEL_BYTES,
     decode_weights,
     encode_weights,
     encoded_size,
     initial_weights,
+    require_model_size,
     shapes_of,
 )
 from commonweal.protocol.events import RoundFinalised
@@ -44,50 +47,6 @@ from commonweal.protocol.types import ZERO_DIGEST, Address, Digest, JobParameter
 
 OFFER_LIFETIME = 3600  # seconds
 RECONNECT_SECONDS = 1.0
-
-
-class CoordinatorError(CommonwealError):
-    """What the coordinator answered; `code` is the one it gave."""
-
-    code = "coordinator-error"
-
-    def __init__(self, message: str, *, code: str, **details: object) -> None:
-        super().__init__(message, **details)
-        self.code = code  # type: ignore[misc]
-
-
-class _NotThere(CoordinatorError, NotFound):
-    pass
-
-
-class _InConflict(CoordinatorError, Conflict):
-    pass
-
-
-class _NotAccepted(CoordinatorError, InvalidInput):
-    pass
-
-
-class _NotAvailable(CoordinatorError, Unavailable):
-    pass
-
-
-# The same families as at home, so that the same exit statuses follow.
-_FAMILIES: dict[int, type[CoordinatorError]] = {
-    400: _NotAccepted,
-    404: _NotThere,
-    409: _InConflict,
-    413: _NotAccepted,
-    422: _NotAccepted,
-    429: _NotAvailable,
-    502: _NotAvailable,
-    503: _NotAvailable,
-    504: _NotAvailable,
-}
-
-
-class CoordinatorUnreachable(Unavailable):
-    code = "coordinator-unreachable"
 
 
 class OfferTimeout(Unavailable):
@@ -231,7 +190,7 @@ class Client:
         with self._http.stream("GET", path, headers=headers, timeout=None) as response:
             if response.status_code >= 400:
                 response.read()
-                raise _problem(response)
+                raise build_error(response)
             fields: dict[str, str] = {}
             for line in response.iter_lines():
                 if line:
@@ -259,7 +218,7 @@ class Client:
             message = f"{self.url} does not answer: {error or type(error).__name__}"
             raise CoordinatorUnreachable(message, url=self.url) from error
         if response.status_code >= 400:
-            raise _problem(response)
+            raise build_error(response)
         return response.json()
 
 
@@ -271,9 +230,17 @@ class TrainedModel:
 
 
 def fetch_job_model(
-    reader: ChainReader, fetcher: ContentFetcher, job: int, round_: int | None = None
+    reader: ChainReader,
+    fetcher: ContentFetcher,
+    job: int,
+    round_: int | None = None,
+    *,
+    max_model_bytes: int = DEFAULT_MAX_MODEL_BYTES,
 ) -> TrainedModel:
-    """The model that the chain recorded for a round (default: the latest one finalised)."""
+    """The model that the chain recorded for a round (default: the latest one finalised).
+
+    Raises NoModelYet, ModelTooLarge, ContentNotFound.
+    """
     head, deployed = reader.fetch_head().number, reader.deployment.deployed_block
     events = reader.fetch_events(deployed, head, job)
     models = {e.round: e.model_digest for e in events if isinstance(e, RoundFinalised)}
@@ -284,6 +251,7 @@ def fetch_job_model(
     spec = fetcher.fetch_manifest(reader.fetch_job(job, head).parameters.spec_digest)
     if not isinstance(spec, JobSpec):
         raise NoModelYet(f"the specification of job {job} is none", job=job)
+    require_model_size(spec.model, max_model_bytes)
     digest = models[wanted]
     return TrainedModel(wanted, manifest_cid(digest), fetch_weights(fetcher, digest, spec))
 
@@ -376,17 +344,6 @@ def _sign_permit(
         "r": "0x" + signed.r.to_bytes(32).hex(),
         "s": "0x" + signed.s.to_bytes(32).hex(),
     }
-
-
-def _problem(response: httpx.Response) -> CoordinatorError:
-    try:
-        problem = response.json()
-    except ValueError:
-        problem = {}
-    code = str(problem.get("code", f"http-{response.status_code}"))
-    message = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
-    family = _FAMILIES.get(response.status_code, CoordinatorError)
-    return family(message, code=code, status=response.status_code)
 
 
 _PERMIT = [

@@ -29,6 +29,7 @@ def get(
     source: Annotated[
         list[str] | None, typer.Option(help="Gateways to read from, before the announced ones.")
     ] = None,
+    max_model_bytes: opt.MaxModelBytes = opt.DEFAULT_MAX_MODEL_BYTES,
     rpc: opt.Rpc = opt.DEFAULT_RPC,
     deployment: opt.DeploymentFile = opt.DEFAULT_DEPLOYMENT,
     json: opt.Json = False,
@@ -47,7 +48,7 @@ def get(
     sources = [*(source or []), *fetch_sources(reader, job)]
     with tempfile.TemporaryDirectory() as scratch:
         fetcher = ContentFetcher(EmbeddedStore(Path(scratch)), lambda: sources)
-        model = fetch_job_model(reader, fetcher, job, round_)
+        model = fetch_job_model(reader, fetcher, job, round_, max_model_bytes=max_model_bytes)
     path = output or Path(f"job-{job}-round-{model.round}.safetensors")
     path.write_bytes(model.weights)
     if json:

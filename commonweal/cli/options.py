@@ -36,7 +36,13 @@ PasswordFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else there.")]
 JobNumber = Annotated[int, typer.Argument(metavar="JOB", min=1, help="The job's number.")]
 
+MaxModelBytes = Annotated[
+    int,
+    typer.Option(min=1, help="Touch no larger model: 4 bytes per parameter. Default: 4 GiB."),
+]
+
 DEFAULT_URL = "http://127.0.0.1:8750"
+DEFAULT_MAX_MODEL_BYTES = 4 * 2**30
 DEFAULT_RPC = "http://127.0.0.1:8545"
 DEFAULT_DEPLOYMENT = Path("deployment.json")
 

@@ -209,7 +209,8 @@ class _Demo:
     def _verify(self, job: int) -> Report:
         reader = self.network.reader
         with tempfile.TemporaryDirectory() as empty_store:
-            return verify_job(reader, job, Path(empty_store), fetch_sources(reader, job))
+            store = EmbeddedStore(Path(empty_store))
+            return verify_job(reader, job, store, fetch_sources(reader, job))
 
     def _collect(self, follower: Follower, report: Report) -> DemoResult:
         reader = self.network.reader

@@ -23,6 +23,7 @@ TensorKind = Literal["F32", "F16"]
 Buffer = bytes | bytearray | memoryview
 
 _DTYPES: dict[TensorKind, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+DEFAULT_MAX_MODEL_BYTES = 4 * 2**30
 _LENGTH = struct.Struct("<Q")
 _MAX_EXPLAINED = 2**20  # a parser would blow up a header of brackets many times
 
@@ -31,6 +32,18 @@ class InvalidWeights(InvalidInput):
     """`reason` is one of size, header, tensors, dtype, shape, offsets, not-finite."""
 
     code = "invalid-weights"
+
+
+class ModelTooLarge(InvalidInput):
+    code = "model-too-large"
+
+
+def require_model_size(model: ModelSpec, max_bytes: int) -> None:
+    """Before anything of that size is fetched or made. Raises ModelTooLarge."""
+    size = _DTYPES["F32"].itemsize * parameter_count(shapes_of(model))
+    if size > max_bytes:
+        message = f"the model has {size} bytes, the limit is {max_bytes}"
+        raise ModelTooLarge(message, size=size, limit=max_bytes)
 
 
 def shapes_of(model: ModelSpec) -> dict[str, tuple[int, ...]]:

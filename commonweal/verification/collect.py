@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from commonweal.adapters.chain import ChainReader
-from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.adapters.content.store import ContentStore
 from commonweal.errors import NotFound
+from commonweal.learning.weights import DEFAULT_MAX_MODEL_BYTES
 from commonweal.protocol.events import (
     CommitteeDrawn,
     ProviderAnnounced,
@@ -71,8 +70,15 @@ def fetch_sources(reader: ChainReader, job: int) -> list[str]:
     return list(dict.fromkeys(url for url in endpoints.values() if url))
 
 
-def verify_job(reader: ChainReader, job: int, store: Path, sources: list[str]) -> Report:
+def verify_job(
+    reader: ChainReader,
+    job: int,
+    store: ContentStore,
+    sources: list[str],
+    *,
+    max_model_bytes: int = DEFAULT_MAX_MODEL_BYTES,
+) -> Report:
     """Verify as of the present head, content from `store` first, then from `sources`."""
     evidence = collect(reader, job, at=reader.fetch_head().number)
-    fetcher = ContentFetcher(EmbeddedStore(store), lambda: sources, attempts=1)
-    return verify(evidence, fetcher)
+    fetcher = ContentFetcher(store, lambda: sources, attempts=1)
+    return verify(evidence, fetcher, max_model_bytes=max_model_bytes)

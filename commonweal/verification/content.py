@@ -86,6 +86,7 @@ class ContentCheck:
         self, round_: int, outcome: Outcome, parent: ParentModel
     ) -> list[ScoredUpdate]:
         updates = []
+        self._leave_out_unread(round_, outcome)
         for member, score in outcome.scores.items():
             verdict = Verdict.of(score)
             if verdict is Verdict.VERIFIED:
@@ -95,6 +96,15 @@ class ContentCheck:
             elif verdict is Verdict.REJECTED:
                 self._check_rejected(round_, member, outcome.digests[member], parent)
         return updates
+
+    def _leave_out_unread(self, round_: int, outcome: Outcome) -> None:
+        """Judged invalid or unavailable: neither money nor model has anything of their content."""
+        for verdict in (Verdict.INVALID, Verdict.UNAVAILABLE):
+            members = [m for m, score in outcome.scores.items() if Verdict.of(score) is verdict]
+            if members:
+                name, whose = verdict.name.lower(), ", ".join(map(str, members))
+                note = f"updates judged {name}, not fetched (round {round_}, member {whose})"
+                self.report.left_out.append(note)
 
     def _check_update(
         self, round_: int, member: int, digest: Digest, parent: ParentModel

@@ -5,6 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 from commonweal.errors import CommonwealError
+from commonweal.learning.weights import (
+    DEFAULT_MAX_MODEL_BYTES,
+    ModelTooLarge,
+    require_model_size,
+)
 from commonweal.protocol.manifests import compute_digest, encode_manifest
 from commonweal.protocol.rewards import InvalidPayments, compute_quantum, unpack_payments
 from commonweal.protocol.specs import JobSpec
@@ -15,27 +20,31 @@ from commonweal.verification.report import Report
 from commonweal.verification.rounds import RoundCheck
 
 
-def verify(evidence: Evidence, content: Content) -> Report:
+def verify(
+    evidence: Evidence, content: Content, *, max_model_bytes: int = DEFAULT_MAX_MODEL_BYTES
+) -> Report:
     """Recheck a job from the first round to the last, then its money.
 
+    A model above `max_model_bytes` is not touched: the report then says that it was not checked.
     Bad evidence ends up in the report; it never raises.
     """
     report = Report(evidence.job.job, evidence.block)
     try:
-        _check_job(report, evidence, content)
+        _check_job(report, evidence, content, max_model_bytes)
     except (CommonwealError, ValueError, ArithmeticError, LookupError) as error:
         report.require("events", f"job {evidence.job.job}", False, f"malformed event: {error}")
     return report
 
 
-def _check_job(report: Report, evidence: Evidence, content: Content) -> None:
+def _check_job(report: Report, evidence: Evidence, content: Content, max_bytes: int) -> None:
     places = [(event.ref.block_number, event.ref.log_index) for event in evidence.events]
     ordered = all(before < after for before, after in pairwise(places))
     subject = f"job {evidence.job.job}"
     report.require("event-order", subject, ordered, "an event twice or out of order")
     record = gather(evidence.events)
     if _check_creation(report, evidence, record):
-        _check_rounds(report, evidence, record, content)
+        checker = _make_checker(report, evidence, record, content, max_bytes)
+        _check_rounds(report, evidence, record, checker)
         _check_outcome(report, evidence, record)
         _check_money(report, evidence, record)
 
@@ -54,11 +63,26 @@ def _check_creation(report: Report, evidence: Evidence, record: JobRecord) -> bo
     return True
 
 
-def _check_rounds(report: Report, evidence: Evidence, record: JobRecord, content: Content) -> None:
+def _make_checker(
+    report: Report, evidence: Evidence, record: JobRecord, content: Content, max_bytes: int
+) -> ContentCheck | None:
+    """None if there is nothing to check content against, or too much of it."""
+    spec = _fetch_spec(report, content, evidence.job.parameters)
+    if spec is None:
+        return None
+    try:
+        require_model_size(spec.model, max_bytes)
+    except ModelTooLarge as error:
+        report.require("model-size", "job", False, error.message)
+        return None
+    return ContentCheck(report, content, evidence.job.job, record.providers, spec)
+
+
+def _check_rounds(
+    report: Report, evidence: Evidence, record: JobRecord, checker: ContentCheck | None
+) -> None:
     created = record.created
     assert created is not None
-    spec = _fetch_spec(report, content, created.parameters)
-    checker = spec and ContentCheck(report, content, evidence.job.job, record.providers, spec)
     parent = created.parameters.initial_model
     model = checker.check_initial_model(parent) if checker else None
     for number in sorted(record.rounds):

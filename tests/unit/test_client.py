@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,14 +19,16 @@ from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.deployment import CONTRACTS, Deployment
 from commonweal.client import (
     Client,
-    CoordinatorError,
-    CoordinatorUnreachable,
     OfferRefused,
     OfferTimeout,
+    fetch_job_model,
     sign_offer,
     store_job_content,
 )
+from commonweal.coordinator_errors import CoordinatorError, CoordinatorUnreachable
 from commonweal.jobfile import compute_parameters, load_job_file
+from commonweal.learning.weights import ModelTooLarge
+from commonweal.protocol.events import EventRef, RoundFinalised
 from commonweal.protocol.manifests import decode_manifest, manifest_cid
 from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer, recover_compact
 from commonweal.protocol.types import Address, Digest
@@ -232,3 +235,33 @@ def test_watch_skips_pings_and_resumes_after_a_break(
 def test_nobody_there() -> None:
     with Client("http://127.0.0.1:9") as client, pytest.raises(CoordinatorUnreachable):
         client.network()
+
+
+class OneModel:
+    """A chain with one final round, and where its specification is; weights are nowhere."""
+
+    deployment = FakeReader.deployment
+
+    def fetch_head(self) -> Block:
+        return FakeReader().fetch_head()
+
+    def fetch_events(self, *_: int) -> list[RoundFinalised]:
+        ref = EventRef(9, bytes(32), bytes(32), 0, NOW)
+        return [RoundFinalised(ref, 1, 1, Digest(b"\x05" * 32), bytes(32))]
+
+    def fetch_job(self, *_: int) -> Any:
+        return SimpleNamespace(parameters=SimpleNamespace(spec_digest=Digest(b"\x06" * 32)))
+
+    def fetch_manifest(self, digest: Digest) -> Any:
+        assert digest == b"\x06" * 32, "the model itself was asked for"
+        return EXAMPLE.spec
+
+
+def test_too_large_a_model_is_refused_before_it_is_fetched() -> None:
+    chain: Any = OneModel()
+    size = 4 * (64 * 128 + 128 + 128 * 10 + 10)
+    with pytest.raises(ModelTooLarge) as caught:
+        fetch_job_model(chain, chain, 1, max_model_bytes=size - 1)
+    assert caught.value.details == {"size": size, "limit": size - 1}
+    with pytest.raises(AssertionError, match="the model itself"):
+        fetch_job_model(chain, chain, 1, max_model_bytes=size)

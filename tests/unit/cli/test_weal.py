@@ -47,6 +47,22 @@ def test_wrong_usage_has_its_own_status(capsys: pytest.CaptureFixture[str]) -> N
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_verify_says_what_it_trusts(capsys: pytest.CaptureFixture[str]) -> None:
+    from commonweal.cli.verification import print_report
+    from commonweal.verification import Report
+
+    run(["verify", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Trusted is the RPC endpoint" in told
+    assert "--max-model-bytes" in told
+    report = Report(1, 9, left_out=["updates judged invalid"])
+    print_report(report, "the logs of http://chain")
+    lines = capsys.readouterr().out.splitlines()
+    assert "  left out: updates judged invalid" in lines
+    assert "  trusted: the logs of http://chain" in lines
+    assert lines[-1] == "Verified."
+
+
 def test_error_in_a_job_file_names_line_and_field(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

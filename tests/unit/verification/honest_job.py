@@ -49,6 +49,7 @@ from commonweal.protocol.types import (
     JobState,
     Member,
     Role,
+    Verdict,
     Wei,
 )
 from commonweal.protocol.verdicts import tally
@@ -103,6 +104,7 @@ class HonestJob:
     roots: dict[int, bytes] = field(default_factory=dict)
     earned: dict[int, int] = field(default_factory=dict)
     spent: int = 0
+    last_score: int = 0  # what everybody gives the last member
 
     def __post_init__(self) -> None:
         weights = initial_weights(SPEC.model, 0)
@@ -181,9 +183,12 @@ class HonestJob:
         return committee
 
     def _vote(self, number: int, committee: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
-        """Everybody finds the last member's update useless."""
+        """Everybody gives the last member `last_score`: it is useless."""
         ballots = {
-            seat: (*(1000 + 10 * seat + member for member in range(MEMBERS - 1)), 0)
+            seat: (
+                *(1000 + 10 * seat + member for member in range(MEMBERS - 1)),
+                self.last_score,
+            )
             for seat in range(len(committee))
         }
         salts = {seat: _word("ballot", number, seat) for seat in ballots}
@@ -205,7 +210,7 @@ class HonestJob:
         updates = [
             ScoredUpdate(_provider(m), score, self.deltas[m])
             for m, score in scores.items()
-            if score
+            if Verdict.of(score) is Verdict.VERIFIED
         ]
         self.weights = aggregate(SPEC.aggregation, self.weights, updates)
         manifest = ModelManifest(
@@ -214,7 +219,11 @@ class HonestJob:
             job=JOB,
             round=number,
             contributors=compute_contributors(
-                [leaf for leaf, s in zip(leaves, result.scores, strict=True) if s]
+                [
+                    leaf
+                    for leaf, score in zip(leaves, result.scores, strict=True)
+                    if Verdict.of(score) is Verdict.VERIFIED
+                ]
             ),
         )
         self.parent = self.content.put_manifest(manifest)
@@ -279,8 +288,8 @@ class HonestJob:
         )
 
 
-def make_honest_job() -> HonestJob:
-    job = HonestJob()
+def make_honest_job(last_score: int = 0) -> HonestJob:
+    job = HonestJob(last_score=last_score)
     job.run_round(1)
     job.run_round(2, fails=True)
     job.run_round(3)

@@ -17,7 +17,14 @@ from commonweal.protocol.manifests import (
     manifest_cid,
 )
 from commonweal.protocol.specs import EncodingSpec, JobSpec
-from commonweal.protocol.types import Address, Digest, FailureReason, Wei
+from commonweal.protocol.types import (
+    SCORE_INVALID,
+    SCORE_UNAVAILABLE,
+    Address,
+    Digest,
+    FailureReason,
+    Wei,
+)
 from commonweal.verification import Check, Evidence, Report, verify
 
 
@@ -150,6 +157,30 @@ def test_missing_initial_model_leaves_out_what_follows_from_it(job: HonestJob) -
     report = verify(job.evidence(), job.content)
     assert (first(report).name, first(report).subject) == ("model-manifest", "initial model")
     assert any("content of round 3" in note for note in report.left_out)
+
+
+@pytest.mark.parametrize(
+    ("score", "name"), [(SCORE_INVALID, "invalid"), (SCORE_UNAVAILABLE, "unavailable")]
+)
+def test_updates_that_are_not_fetched_are_left_out_and_said_so(score: int, name: str) -> None:
+    job = make_honest_job(score)
+    for round_ in (1, 3):
+        del job.content.blocks[Digest(revealed_digest(job, round_, 3))]
+    report = verify(job.evidence(), job.content)
+    assert report.ok, str(report.first_broken)
+    rounds = (1, 3)
+    expected = [f"updates judged {name}, not fetched (round {r}, member 3)" for r in rounds]
+    assert report.left_out == expected
+
+
+def test_too_large_a_model_is_not_touched_and_not_called_verified(job: HonestJob) -> None:
+    size = 4 * (4 * 3 + 3)  # 4 inputs, 3 classes
+    assert verify(job.evidence(), job.content, max_model_bytes=size).ok
+    job.content.files.clear()  # nothing of them is asked for
+    report = verify(job.evidence(), job.content, max_model_bytes=size - 1)
+    assert [check.name for check in report.broken()] == ["model-size"]
+    assert first(report).detail == f"the model has {size} bytes, the limit is {size - 1}"
+    assert any("content of round 1" in note for note in report.left_out)
 
 
 def test_changed_specification_is_named(job: HonestJob) -> None:
