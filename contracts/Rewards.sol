@@ -70,9 +70,17 @@ abstract contract Rewards is JobStore, ReentrancyGuardTransient {
                 uint256 due;
                 uint256 sum;
                 (place, slot, due, sum) = _gather(place, end);
-                record.credits[slot] += due;
+                _addCredit(record.credits, slot, due);
                 units += sum;
             }
+        }
+    }
+
+    function _addCredit(uint256[256] storage credits, uint256 slot, uint256 due) private {
+        assert(slot < credits.length);
+        assembly ("memory-safe") {
+            let place := add(credits.slot, slot)
+            sstore(place, add(sload(place), due))
         }
     }
 

@@ -95,6 +95,6 @@ contract BoardGasTest is BoardKit {
         vm.prank(address(rounds));
         uint256 before = gasleft();
         board.settleRound(job, 2, payments, address(1), 1);
-        assertLe(before - gasleft(), 120_000, "settle");
+        assertLe(before - gasleft(), 116_000, "settle");
     }
 }
