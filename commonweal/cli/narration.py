@@ -64,10 +64,11 @@ class Narrator:
         terms = data["parameters"]
         self.quantum = int(data["quantum"])
         price, escrow = format_tokens(terms["price_per_round"]), format_tokens(data["escrow"])
-        until = format_time(terms["recruit_until"])
+        least, most = terms["min_trainers"], terms["max_trainers"]
+        wanted = f"{most}" if least == most else f"{least} to {most}"
         return (
             f"job offered: {terms['rounds']} rounds at {price} tokens, {escrow} in escrow; "
-            f"recruiting {terms['max_trainers']} trainers, or {terms['min_trainers']} by {until}"
+            f"recruiting {wanted} trainers until {format_time(terms['recruit_until'])}"
         )
 
     def _joined(self, data: Data) -> str:
@@ -87,13 +88,13 @@ class Narrator:
 
     def _committed(self, data: Data) -> str:
         self.committed |= {member for member, _ in unpack_entries(_bytes(data["entries"]))}
-        return self._round(data, f"{len(self.committed)} commitments in")
+        return self._round(data, f"commitments in: {len(self.committed)}")
 
     def _revealed(self, data: Data) -> str:
         members = unpack_members(_bytes(data["members"]))
         bits = unpack_bitmap([int(data["opened"])])
         self.revealed |= {member for at, member in enumerate(members) if at in bits}
-        return self._round(data, f"{len(self.revealed)} updates revealed")
+        return self._round(data, f"updates revealed: {len(self.revealed)}")
 
     def _drawn(self, data: Data) -> str:
         self.seats = len(data["members"])
@@ -101,7 +102,7 @@ class Narrator:
 
     def _ballots(self, data: Data) -> str:
         self.opened |= set(unpack_seats(_bytes(data["seats"])))
-        return self._round(data, f"{len(self.opened)} of {self.seats} ballots opened")
+        return self._round(data, f"ballots opened: {len(self.opened)} of {self.seats}")
 
     def _tallied(self, data: Data) -> str:
         scores = unpack_scores(_bytes(data["scores"]))

@@ -58,7 +58,9 @@ def narrator() -> Narrator:
 def test_offer_in_tokens() -> None:
     line = tell(Narrator(), "JobCreated", parameters=PARAMETERS, escrow=str(TOKEN), quantum="1")
     assert line is not None
-    assert line.startswith("job offered: 10 rounds at 100.00 tokens, 1.00 in escrow")
+    assert line.startswith(
+        "job offered: 10 rounds at 100.00 tokens, 1.00 in escrow; recruiting 3 to 7"
+    )
 
 
 def test_member_and_roles() -> None:
@@ -70,16 +72,16 @@ def test_commitments_add_up_and_start_anew(narrator: Narrator) -> None:
     first, second = (pack_entries([(m, DIGEST) for m in members]) for members in ((0, 1), (4,)))
     tell(narrator, "UpdatesCommitted", round=1, entries=first)
     line = tell(narrator, "UpdatesCommitted", round=1, entries=second)
-    assert line == "round 1: 3 commitments in"
+    assert line == "round 1: commitments in: 3"
     tell(narrator, "RoundOpened", round=2, ends_at=60)
     line = tell(narrator, "UpdatesCommitted", round=2, entries=second)
-    assert line == "round 2: 1 commitments in"
+    assert line == "round 2: commitments in: 1"
 
 
 def test_entries_that_were_not_opened_do_not_count(narrator: Narrator) -> None:
     packed = pack_members((7, 8, 9))
     line = tell(narrator, "UpdatesRevealed", round=1, members=packed, opened=0b101)
-    assert line == "round 1: 5 updates revealed"
+    assert line == "round 1: updates revealed: 5"
 
 
 def test_verdict_of_each_member(narrator: Narrator) -> None:
@@ -92,7 +94,7 @@ def test_committee_and_its_ballots(narrator: Narrator) -> None:
     assert line == "round 1: committee drawn: members 5, 0, 2"
     tell(narrator, "BallotsRevealed", round=1, seats=pack_seats((1,)))
     line = tell(narrator, "BallotsRevealed", round=1, seats=pack_seats((0,)))
-    assert line == "round 1: 2 of 3 ballots opened"
+    assert line == "round 1: ballots opened: 2 of 3"
 
 
 def test_model_by_its_cid(narrator: Narrator) -> None:
