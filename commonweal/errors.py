@@ -3,7 +3,7 @@
     CommonwealError
     ├── InvalidInput        what a stranger or a user sent cannot be accepted
     ├── NotFound            a job, round, block … that does not exist here
-    ├── Unavailable         an outside thing (chain, peer, disk) did not answer in time; may be retried
+    ├── Unavailable         an outside thing (chain, peer, disk) did not answer; may be retried
     └── Conflict            correct in itself, but not in the present state
 
 Only `service/api/errors.py` knows HTTP; only the command lines know exit statuses.
