@@ -370,6 +370,7 @@ def test_killed_between_accepting_and_sending_it_sends_after_its_restart(
 ) -> None:
     another.options = {"--relay-delay": 60}
     another.start()
+    wait_for(lambda: another.get("/health")["lag"] == 0, what="catching up")
     troupe = recruit(stage, another, workers)
     another.wait_phase(troupe.job, 1, "commit")
     (waiting,) = another.accept(troupe.commit(1, 2, troupe.members()[2]))
