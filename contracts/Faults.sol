@@ -70,6 +70,8 @@ contract Faults is IFaults {
         bytes calldata secondSignature
     ) external {
         if (first == second) revert MessagesEqual(first);
+        // A key could otherwise be made to contradict itself about rounds that never were, as often as its thief likes.
+        _require(round != 0 && round <= rounds.roundOf(job).round, job, round, type(uint256).max, Fault.Equivocation);
         address provider = _signerOf(job, round, slot, first, firstSignature);
         address other = _signerOf(job, round, slot, second, secondSignature);
         _require(provider != address(0) && provider == other, job, round, type(uint256).max, Fault.Equivocation);
@@ -118,7 +120,15 @@ contract Faults is IFaults {
         bytes32 domain = CompactSignatures.domainOf(address(rounds));
         (bytes32 r, bytes32 vs) = Packed.pairAt(signature, 0);
         address operator = CompactSignatures.recover(CompactSignatures.digestOf(domain, _typeOf(slot), job, round, value), r, vs);
-        return operator == address(0) ? operator : registry.providerOfOperator(operator);
+        if (operator == address(0) || _isForgotten(operator)) return address(0);
+        return registry.providerOfOperator(operator);
+    }
+
+    /// A replaced key answers for what it signed as long as the stake of that time could be unbonding, and no longer.
+    function _isForgotten(address operator) private view returns (bool) {
+        uint256 retiredAt = registry.operatorRetiredAt(operator);
+        uint256 period = parameters.parametersAt(parameters.currentVersion()).unbondingPeriod;
+        return retiredAt != 0 && block.timestamp > retiredAt + period;
     }
 
     function _typeOf(Slot slot) private pure returns (bytes32) {

@@ -44,7 +44,7 @@ abstract contract Membership is Rewards {
         if (roles == 0 || roles & ~known.roles != 0) revert RolesNotHeld(provider, roles, known.roles);
         _checkStake(record, stake);
         _checkAllowlist(record.parameters.allowlistRoot, job, provider, allowlistProof);
-        member = _takePlace(record, job, provider);
+        member = _takePlace(record, job, provider, stake);
         _activate(record, job, member, MemberRecord(known.operator, roles, true, provider, uint96(stake)));
         registry.lock(provider, stake);
     }
@@ -70,11 +70,14 @@ abstract contract Membership is Rewards {
         }
     }
 
-    /// Takes a jailed provider out of a job, so that it is neither waited for nor drawn. Anybody.
+    /// Takes a provider out of a job who is jailed, or whose stake a slash has eaten into so far that it no longer backs its
+    /// weight, so that it is neither waited for nor drawn. Anybody.
     function eject(uint256 job, address provider) external {
         JobRecord storage record = _known(job);
         uint256 member = _activeMember(record, job, provider);
-        if (registry.providerOf(provider).jailedUntil == 0) revert IProviderRegistry.ProviderNotJailed(provider);
+        Provider memory known = registry.providerOf(provider);
+        bool isBacked = known.locked >= record.roster[member].stake;
+        if (known.jailedUntil == 0 && isBacked) revert IProviderRegistry.ProviderNotJailed(provider);
         _checkFree(job, member);
         _remove(record, job, member);
     }
@@ -176,10 +179,13 @@ abstract contract Membership is Rewards {
         if (!record.roster[member].active) revert MemberUnknown(job, provider);
     }
 
-    function _takePlace(JobRecord storage record, uint256 job, address provider) private returns (uint256 member) {
+    /// Who comes back locks no less than before: a fault proven later is sized by the stake locked last.
+    function _takePlace(JobRecord storage record, uint256 job, address provider, uint256 stake) private returns (uint256 member) {
         uint256 place = record.places[provider].member;
         if (place != 0) {
-            if (record.roster[place - 1].active) revert MemberExists(job, provider);
+            MemberRecord storage before = record.roster[place - 1];
+            if (before.active) revert MemberExists(job, provider);
+            if (stake < before.stake) revert MemberStakeTooLow(stake, before.stake);
             return place - 1;
         }
         member = record.members;

@@ -38,6 +38,8 @@ contract Parameters is IParameters, AccessManaged {
         if (p.treasury == address(0)) revert ParametersInvalid("treasury", 0, 1);
         _checkMost("unbondingPeriod", p.unbondingPeriod, MAX_DELAY);
         _checkMost("appealWindow", p.appealWindow, MAX_DELAY);
+        // Stake that could leave sooner could not be slashed for what is proven in time.
+        _checkLeast("unbondingPeriod", p.unbondingPeriod, p.appealWindow);
         _checkMost("unjailDelay", p.unjailDelay, MAX_DELAY);
         _checkMost("feeGrace", p.feeGrace, MAX_DELAY);
         _checkLeast("minWindow", p.minWindow, 1);

@@ -23,6 +23,7 @@ contract ProviderRegistry is IProviderRegistry, ReentrancyGuardTransient {
     address public immutable faults;
 
     uint256 public slashCount;
+    mapping(address operator => uint64) public operatorRetiredAt;
     mapping(address provider => Provider) private _providers;
     mapping(address operator => address provider) private _providersOfOperators;
     mapping(uint256 slash => Slash) private _slashes;
@@ -65,13 +66,15 @@ contract ProviderRegistry is IProviderRegistry, ReentrancyGuardTransient {
         _addStake(_known(msg.sender), amount);
     }
 
-    /// The previous operator stays reserved for this provider and stays accountable: what it signed can still slash.
-    /// Jobs keep the operator they know until `JobBoard.refreshOperator`.
+    /// The previous operator stays reserved for this provider and accountable until the unbonding period is over: what it
+    /// signed can still slash. Jobs keep the operator they know until `JobBoard.refreshOperator`.
     function setOperator(address operator) external {
         Provider storage provider = _known(msg.sender);
         _reserveOperator(operator, msg.sender);
         address previous = provider.operator;
         provider.operator = operator;
+        operatorRetiredAt[previous] = uint64(block.timestamp);
+        operatorRetiredAt[operator] = 0;
         emit OperatorReplaced(msg.sender, previous, operator);
     }
 
@@ -123,18 +126,17 @@ contract ProviderRegistry is IProviderRegistry, ReentrancyGuardTransient {
         emit ProviderAnnounced(provider, endpoint, capabilities);
     }
 
-    /// Pays out a slash once its appeal window is over.
+    /// Pays out a slash once its appeal window is over. A prover whom the token refuses leaves its bounty to the treasury.
     function settleSlash(uint256 slashId) external nonReentrant {
         Slash storage held = _slashes[slashId];
         if (held.provider == address(0)) revert SlashUnknown(slashId);
         if (held.settled) revert SlashAlreadySettled(slashId);
         if (block.timestamp < held.settleableAt) revert NotYet(block.timestamp, held.settleableAt);
         held.settled = true;
-        uint256 bounty = held.bounty;
+        uint256 bounty = token.tryPush(held.prover, held.bounty) ? held.bounty : 0;
         uint256 toTreasury = held.amount - bounty;
         emit SlashSettled(slashId, toTreasury, bounty);
         token.push(held.treasury, toTreasury);
-        token.push(held.prover, bounty);
     }
 
     function lock(address provider, uint256 amount) external onlyBoard {

@@ -9,6 +9,9 @@ import {RoundStore} from "./RoundStore.sol";
 /// How a round moves on: opening, closing of phases, the draw, failure. Every transition is open to everybody.
 /// DANGER: no caller may choose the block that seeds the draw. It is fixed when COMMIT closes, before its hash exists.
 abstract contract RoundProgress is RoundStore {
+    // Long enough for anybody to finish a round that can be finished.
+    uint256 private constant ABANDONED_AFTER = 7 days;
+
     function advance(uint256 job) external {
         Header memory header = _load(job);
         if (header.phase == Phase.None) _start(job, header);
@@ -61,18 +64,21 @@ abstract contract RoundProgress is RoundStore {
         _fail(job, header, FailureReason.TooFewCommitments);
     }
 
-    /// Whoever could be expected has committed: nobody is left to wait for.
+    /// Whoever could be expected has committed, and most of the active trainers are among them.
     function _closeCommitIfComplete(uint256 job, Header memory header, uint256[] memory trainers) internal {
         if (header.commits < _rounds[job].terms.minTrainers()) return;
         if (_haveExpectedCommitted(job, header, trainers)) _closeCommit(job, header, trainers);
     }
 
+    /// A minority never closes the phase: after a window that all had missed, the first few would shut the others out for ever.
     function _haveExpectedCommitted(uint256 job, Header memory header, uint256[] memory trainers) private view returns (bool) {
+        uint256 active;
         for (uint256 word = 0; word < trainers.length; ++word) {
             uint256 missing = trainers[word] & ~_committedWord(job, header, word);
             if (missing != 0 && missing & ~_idleWord(job, header, word) != 0) return false;
+            active += Bitmaps.count(trainers[word]);
         }
-        return true;
+        return 2 * header.commits > active;
     }
 
     function _closeCommit(uint256 job, Header memory header, uint256[] memory trainers) private {
@@ -172,16 +178,19 @@ abstract contract RoundProgress is RoundStore {
 
     // Ballots, attestations
 
+    /// Ballots that are a quorum are tallied by revealBallots, an agreed model is taken over by finalise; a round that nobody
+    /// finishes for days, because the data for it are lost, fails, so that neither escrow nor stake stays locked.
     function _advanceCommittee(uint256 job, Header memory header) private {
-        bool stuck = !_isOver(header);
-        if (header.phase == Phase.BallotCommit && !stuck) return _closeBallotCommit(job, header);
-        if (header.phase == Phase.BallotReveal && !stuck && !_isQuorum(job, header.ballotsRevealed)) {
-            return _fail(job, header, FailureReason.TooFewBallots);
+        if (_isOver(header)) {
+            bool abandoned = block.timestamp >= header.endsAt + ABANDONED_AFTER;
+            if (header.phase == Phase.BallotCommit) return _closeBallotCommit(job, header);
+            if (header.phase == Phase.BallotReveal && (abandoned || !_isQuorum(job, header.ballotsRevealed))) {
+                return _fail(job, header, FailureReason.TooFewBallots);
+            }
+            if (header.phase == Phase.Attest && (abandoned || !header.agreed)) {
+                return _fail(job, header, FailureReason.NoModelAgreed);
+            }
         }
-        if (header.phase == Phase.Attest && !stuck && !header.agreed) {
-            return _fail(job, header, FailureReason.NoModelAgreed);
-        }
-        // Ballots that are a quorum are tallied by revealBallots, an agreed model is taken over by finalise.
         revert NothingToAdvance(job, header.phase, uint64(header.endsAt));
     }
 

@@ -62,14 +62,18 @@ contract Rounds is Updates, Settlement, Multicall {
         return Bitmaps.has(_unrevealed[job][round][member >> 8], member & 0xff);
     }
 
-    /// While COMMIT is open: the trainers it waits for, and the idle ones who came nevertheless. Afterwards: who committed.
+    /// While COMMIT is open: the trainers it waits for, and the idle ones who came nevertheless, but more than half of the
+    /// active ones. Afterwards: who committed.
     function _expected(uint256 job, Header memory header) private view returns (uint256 expected) {
         if (header.phase != Phase.Commit) return header.commits;
         uint256[] memory trainers = board.trainersOf(job);
+        uint256 active;
         for (uint256 word = 0; word < trainers.length; ++word) {
             uint256 silent = _idleWord(job, header, word) & ~_committedWord(job, header, word);
             expected += Bitmaps.count(trainers[word] & ~silent);
+            active += Bitmaps.count(trainers[word]);
         }
+        if (expected <= active / 2) expected = active / 2 + 1;
     }
 
     function _showBitmaps(uint256 job, Header memory header, RoundView memory shown) private view {

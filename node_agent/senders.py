@@ -49,6 +49,8 @@ _GAS_LIMITS = {
     "attest": 600_000,
     "advance": 1_500_000,
 }
+_TALLY_GAS = 600  # per byte of a ballot: the dearest scores to count
+_MAX_GAS = 16_000_000
 _DONE_ALREADY = frozenset(
     {
         "AlreadyCommitted",
@@ -58,6 +60,15 @@ _DONE_ALREADY = frozenset(
         "MemberExists",
     }
 )
+
+
+def compute_gas_limit(call: ContractCall) -> int | None:
+    """A bound for what `call` may have to do, None where an estimate will do."""
+    limit = _GAS_LIMITS.get(call.function)
+    if limit is None or call.function != "revealBallots":
+        return limit
+    ballots: Sequence[bytes] = call.args[3]  # type: ignore[assignment]
+    return min(limit + _TALLY_GAS * sum(map(len, ballots)), _MAX_GAS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,7 @@ class DirectSender:
         self._attempts[key] = attempt + 1
 
     def _send(self, intent: str, call: ContractCall) -> None:
-        gas = _GAS_LIMITS.get(call.function)
+        gas = compute_gas_limit(call)
         try:
             self._sender.send(
                 intent, call.contract, call.function, *call.args, gas=gas, timeout=_MINING_SECONDS

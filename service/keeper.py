@@ -22,7 +22,11 @@ from service.views import JobView
 
 log = structlog.get_logger(__name__)
 _SEAL_FROM, _PAGE = 16, 128  # members; below, a sealed roster costs more than it saves
-_GAS = {Transition.ADVANCE: 2_000_000, Transition.TALLY: 8_000_000, Transition.FINALISE: 12_000_000}
+_GAS = {
+    Transition.ADVANCE: 2_000_000,
+    Transition.TALLY: 16_000_000,
+    Transition.FINALISE: 12_000_000,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ def stop(
 
 def demo(
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="Rounds to train.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of data, model and training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of data, model and training.")] = 2,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running.")] = False,
     data_dir: DataDir = None,
     json: opt.Json = False,

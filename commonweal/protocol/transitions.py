@@ -250,11 +250,13 @@ def _note_idle(state: RoundState) -> RoundState:
 
 
 def _expect(state: RoundState) -> RoundState:
-    """Whose commitments end COMMIT early; an idle trainer who came after all is counted again."""
+    """How many commitments end COMMIT early; an idle trainer who came after all counts again."""
     if state.round.phase is not Phase.COMMIT:
         return state
     silent = state.idle - state.round.committed
-    return _with(state, expected=len(state.trainers - silent))
+    # A minority never closes the phase, or the first few could shut the others out for ever.
+    majority = len(state.trainers) // 2 + 1
+    return _with(state, expected=max(len(state.trainers - silent), majority))
 
 
 def _add(

@@ -12,7 +12,7 @@ from commonweal.protocol.commitments import (
     unpack_seats,
 )
 from commonweal.protocol.committee import compute_weight
-from commonweal.protocol.types import Address, Digest, Job, Member, Role, Wei
+from commonweal.protocol.types import ABANDONED_AFTER, Address, Digest, Job, Member, Role, Wei
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,13 @@ class RoundRecord:
     recorded: ev.ModelRecorded | None = None
     finalised: ev.RoundFinalised | None = None
     failed: ev.RoundFailed | None = None
+    ends_at: int = 0  # deadline of the last phase seen
+
+    @property
+    def is_abandoned(self) -> bool:
+        return (
+            self.failed is not None and self.failed.ref.timestamp >= self.ends_at + ABANDONED_AFTER
+        )
 
     @property
     def committee(self) -> tuple[int, ...]:
@@ -107,6 +114,9 @@ def _add_to_round(record: JobRecord, event: ev.ChainEvent) -> None:
     match event:
         case ev.RoundOpened():
             record.at(event.round).opened = event
+            record.at(event.round).ends_at = event.ends_at
+        case ev.PhaseStarted():
+            record.at(event.round).ends_at = event.ends_at
         case ev.UpdatesCommitted():
             record.at(event.round).batches[event.batch] = unpack_entries(event.entries)
         case ev.SeedBlockFixed():

@@ -224,9 +224,9 @@ class RoundCheck:
         return {
             FailureReason.TOO_FEW_COMMITMENTS: record.committed < self.parameters.min_trainers,
             FailureReason.TOO_FEW_REVEALS: len(outcome.digests) < self.parameters.min_trainers,
-            FailureReason.COMMITTEE_TOO_SMALL: 2 * len(record.validators) <= size
-            or 2 * len(record.committee) <= size,
-            FailureReason.TOO_FEW_BALLOTS: 2 * len({seat for seat, _, _ in record.ballots}) <= size,
+            FailureReason.COMMITTEE_TOO_SMALL: 3 * len(record.validators) <= 2 * size,
+            FailureReason.TOO_FEW_BALLOTS: record.is_abandoned
+            or 2 * len({seat for seat, _, _ in record.ballots}) <= size,
             FailureReason.NOTHING_VERIFIED: Verdict.VERIFIED not in verdicts,
-            FailureReason.NO_MODEL_AGREED: 3 * most <= 2 * size,
+            FailureReason.NO_MODEL_AGREED: record.is_abandoned or 3 * most <= 2 * size,
         }[reason]

@@ -83,6 +83,7 @@ interface IProviderRegistry {
 
     function providerOf(address provider) external view returns (Provider memory);
     function providerOfOperator(address operator) external view returns (address); // operators past and present, 0 if none
+    function operatorRetiredAt(address operator) external view returns (uint64); // 0 for one in use
     function slashOf(uint256 slash) external view returns (Slash memory);
     function slashCount() external view returns (uint256);
 }

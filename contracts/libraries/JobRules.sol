@@ -11,6 +11,7 @@ library JobRules {
     uint256 internal constant MAX_STAKE = SumTree.MAX_WEIGHT * WEIGHT_UNIT;
     uint256 private constant MAX_TRAINERS = 1024;
     uint256 private constant MAX_COMMITTEE = 15;
+    uint256 private constant MAX_SCORES = 10_000; // trainers times seats: the dearest tally of so many fits a transaction
     uint256 private constant MAX_ROUNDS = 1_000_000;
     uint256 private constant MAX_FAILED_ROUNDS = 10_000;
     uint256 private constant MAX_RECRUITING = 365 days;
@@ -24,9 +25,11 @@ library JobRules {
         _checkWithin("coordinatorShareBps", job.coordinatorShareBps, 0, MAX_BPS - job.validatorShareBps);
         _checkWithin("maxTrainers", job.maxTrainers, 1, MAX_TRAINERS);
         _checkWithin("minTrainers", job.minTrainers, 1, job.maxTrainers);
-        _checkWithin("committeeSize", job.committeeSize, 1, MAX_COMMITTEE);
+        uint256 mostSeats = MAX_SCORES / job.maxTrainers;
+        if (mostSeats > MAX_COMMITTEE) mostSeats = MAX_COMMITTEE;
+        _checkWithin("committeeSize", job.committeeSize, 1, mostSeats);
         // Even: a tie would have no majority.
-        if (job.committeeSize % 2 == 0) revert IJobBoard.JobParameterInvalid("committeeSize", job.committeeSize, MAX_COMMITTEE);
+        if (job.committeeSize % 2 == 0) revert IJobBoard.JobParameterInvalid("committeeSize", job.committeeSize, mostSeats);
         // Below one unit a validator would weigh nothing and never be drawn.
         _checkWithin("minStake", job.minStake, WEIGHT_UNIT, MAX_STAKE);
         _checkWithin("commitWindow", job.commitWindow, rules.minWindow, rules.maxWindow);

@@ -105,7 +105,7 @@ library Tally {
             for (uint256 lane = 0; special != 0; ++lane) {
                 if (special & 0xffff != 0) {
                     uint256 update = first + BLOCK - 1 - lane;
-                    uint256 changed = (verdicts >> (16 * lane) & 0xffff) ^ _countedScore(offsets, own, update);
+                    uint256 changed = (verdicts >> (16 * lane) & 0xffff) ^ _countedScore(offsets, own, update, scratch);
                     verdicts ^= changed << (16 * lane);
                 }
                 special >>= 16;
@@ -114,8 +114,13 @@ library Tally {
     }
 
     /// The rule itself, for one update: more than half INVALID or UNAVAILABLE decide; else the lower median of the rest.
-    function _countedScore(uint256[] memory offsets, uint256[] memory own, uint256 update) private pure returns (uint256) {
-        uint256[] memory sorted = new uint256[](offsets.length);
+    /// `sorted` is room for as many scores as there are ballots.
+    /// DANGER: a single ballot can send every update this way, so it has to be cheap enough for the largest round.
+    function _countedScore(uint256[] memory offsets, uint256[] memory own, uint256 update, uint256[] memory sorted)
+        private
+        pure
+        returns (uint256)
+    {
         uint256 values;
         uint256 invalid;
         uint256 unavailable;
@@ -130,16 +135,20 @@ library Tally {
             uint256 counted = values + invalid + unavailable;
             if (2 * invalid > counted) return SCORE_UNAVAILABLE + 1;
             if (2 * unavailable > counted) return SCORE_UNAVAILABLE;
-            return values == 0 ? 0 : sorted[(values - 1) / 2];
+            return values == 0 ? 0 : Packed.itemAt(sorted, (values - 1) / 2);
         }
     }
 
+    /// Among the first `size` items, which ascend.
     function _insert(uint256[] memory sorted, uint256 size, uint256 value) private pure {
-        unchecked {
-            for (; size != 0 && sorted[size - 1] > value; --size) {
-                sorted[size] = sorted[size - 1];
+        assembly ("memory-safe") {
+            let place := add(sorted, shl(5, size)) // the last item; one word further is free
+            for {} gt(place, sorted) { place := sub(place, 0x20) } {
+                let item := mload(place)
+                if iszero(gt(item, value)) { break }
+                mstore(add(place, 0x20), item)
             }
-            sorted[size] = value;
+            mstore(add(place, 0x20), value)
         }
     }
 

@@ -21,4 +21,9 @@ library TokenTransfer {
     function push(IERC20 token, address to, uint256 amount) internal {
         if (amount != 0) token.safeTransfer(to, amount);
     }
+
+    /// False if the token refuses the receiver, so that one who cannot receive holds up nobody else.
+    function tryPush(IERC20 token, address to, uint256 amount) internal returns (bool) {
+        return amount == 0 || token.trySafeTransfer(to, amount);
+    }
 }

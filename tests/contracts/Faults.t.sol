@@ -229,6 +229,33 @@ contract FaultsTest is RoundKit {
         return messageOf(slot, 0, SECOND);
     }
 
+    function test_equivocation_in_a_round_that_never_was() public {
+        Slot slot = Slot.UpdateCommitment;
+        string memory form = "UpdateCommitment(uint256 job,uint256 round,bytes32 commitment)";
+        for (uint256 round = 0; round < 4; round += 2) {
+            bytes memory a = sign(0, form, round, FIRST);
+            bytes memory b = sign(0, form, round, SECOND);
+            vm.expectRevert(notProven(round, type(uint256).max, Fault.Equivocation));
+            faults.proveEquivocation(job, round, slot, FIRST, a, SECOND, b);
+        }
+    }
+
+    /// A stolen key that was replaced long ago takes nothing any more, and one that came back answers again.
+    function test_equivocation_with_a_key_retired_too_long() public {
+        Slot slot = Slot.UpdateCommitment;
+        (bytes memory a, bytes memory b) = (messageOf(slot, 0, FIRST), messageOf(slot, 0, SECOND));
+        address first = registry.providerOf(owner(0)).operator;
+        vm.prank(owner(0));
+        registry.setOperator(vm.addr(0xbeef));
+        vm.warp(block.timestamp + 1 days + 1);
+        vm.expectRevert(notProven(1, type(uint256).max, Fault.Equivocation));
+        faults.proveEquivocation(job, 1, slot, FIRST, a, SECOND, b);
+        vm.prank(owner(0));
+        registry.setOperator(first);
+        faults.proveEquivocation(job, 1, slot, FIRST, a, SECOND, b);
+        checkSlash(0, 5000, address(this));
+    }
+
     function test_equivocation_of_no_member() public {
         enrol(50);
         (bytes memory a, bytes memory b) = (messageOf(Slot.UpdateCommitment, 50, FIRST), messageOf(Slot.UpdateCommitment, 50, SECOND));

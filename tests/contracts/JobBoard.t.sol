@@ -79,7 +79,9 @@ contract JobBoardTest is BoardKit {
         p = terms();
         p.committeeSize = 0;
         refuses(p, "committeeSize", 0, 1);
-        p.committeeSize = 4;
+        p.committeeSize = 11;
+        refuses(p, "committeeSize", 11, 9); // times 1024: more scores than a transaction can count
+        (p.committeeSize, p.maxTrainers) = (4, 100);
         refuses(p, "committeeSize", 4, 15);
         p.committeeSize = 17;
         refuses(p, "committeeSize", 17, 15);

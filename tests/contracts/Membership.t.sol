@@ -194,6 +194,24 @@ contract MembershipTest is BoardKit {
         assertEq(board.drawCommittee(job, 1, 0).length, 0);
     }
 
+    function test_ejectWhoseStakeNoLongerBacksItsWeight() external {
+        enrolAndJoin(job, 1, BOTH, STAKE);
+        vm.prank(FAULTS);
+        registry.slash(owner(1), 1, address(0), 1);
+        board.eject(job, owner(1));
+        assertEq(board.drawCommittee(job, 1, 0).length, 0);
+    }
+
+    /// Or a slash proven afterwards, sized by the stake locked last, could be made small.
+    function test_whoComesBackLocksNoLess() external {
+        enrol(1, BOTH, 3 * STAKE);
+        join(job, 1, BOTH, 2 * STAKE);
+        quit(job, 1);
+        tryJoin(1, BOTH, 2 * STAKE - 1, abi.encodeWithSelector(IJobBoard.MemberStakeTooLow.selector, 2 * STAKE - 1, 2 * STAKE));
+        assertEq(join(job, 1, BOTH, 3 * STAKE), 0);
+        assertEq(board.memberOf(job, 0).stake, 3 * STAKE);
+    }
+
     function test_releaseAfterTheEnd() external {
         enrolAndJoin(job, 1, BOTH, STAKE);
         enrolAndJoin(job, 2, BOTH, STAKE);

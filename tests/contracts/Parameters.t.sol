@@ -20,7 +20,7 @@ contract ParametersTest is Test {
 
     function rules() private pure returns (ProtocolParameters memory p) {
         p.treasury = address(1);
-        (p.unbondingPeriod, p.appealWindow, p.unjailDelay, p.feeGrace) = (1 days, 2 days, 3 days, 60);
+        (p.unbondingPeriod, p.appealWindow, p.unjailDelay, p.feeGrace) = (2 days, 1 days, 3 days, 60);
         (p.minWindow, p.maxWindow, p.maxMissedDuties) = (10, 100, 3);
         (p.unrevealedSlashBps, p.invalidSlashBps, p.absentSlashBps, p.equivocationSlashBps) = (1, 2, 3, 4);
         (p.bountyBps, p.bountyCap) = (5, 6);
@@ -65,6 +65,9 @@ contract ParametersTest is Test {
         p = rules();
         p.appealWindow = 366 days;
         refuses(p, "appealWindow", 366 days, 365 days);
+        p = rules();
+        p.unbondingPeriod = p.appealWindow - 1;
+        refuses(p, "unbondingPeriod", p.appealWindow - 1, p.appealWindow);
         p = rules();
         p.unjailDelay = 366 days;
         refuses(p, "unjailDelay", 366 days, 365 days);

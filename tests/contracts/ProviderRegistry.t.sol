@@ -16,6 +16,19 @@ contract FeeToken is ERC20("Fee", "FEE") {
     }
 }
 
+contract PickyToken is ERC20("Picky", "PICK") {
+    address public immutable refused = address(0xbad);
+
+    constructor() {
+        _mint(msg.sender, 1e30);
+    }
+
+    function _update(address from, address to, uint256 value) internal override {
+        require(to != refused, "refused");
+        super._update(from, to, value);
+    }
+}
+
 contract ProviderRegistryTest is BoardKit {
     uint8 private constant BOTH = TRAINER | VALIDATOR;
 
@@ -216,6 +229,19 @@ contract ProviderRegistryTest is BoardKit {
         registry.settleSlash(id);
         vm.expectRevert(abi.encodeWithSelector(IProviderRegistry.SlashUnknown.selector, id + 1));
         registry.settleSlash(id + 1);
+    }
+
+    function test_aRefusedProverHoldsUpNobody() external {
+        PickyToken picky = new PickyToken();
+        ProviderRegistry strict = new ProviderRegistry(picky, parameters, address(this), address(this));
+        picky.approve(address(strict), STAKE);
+        strict.register(vm.addr(key(9)), BOTH, STAKE, "", 0);
+        uint256 id = strict.slash(address(this), 5 ether, picky.refused(), 1);
+        vm.warp(NOW + 1 hours);
+        vm.expectEmit(address(strict));
+        emit IProviderRegistry.SlashSettled(id, 5 ether, 0);
+        strict.settleSlash(id);
+        assertEq(picky.balanceOf(TREASURY), 5 ether);
     }
 
     function test_bountyIsCappedAndNeedsAProver() external {

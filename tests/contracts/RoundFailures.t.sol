@@ -44,12 +44,38 @@ contract RoundFailuresTest is RoundKit {
         rounds.advance(job);
         failed(1);
         assertFalse(rounds.isUnrevealed(job, 1, 0), "it had no time to reveal");
-        assertEq(current().expected, 1, "the silent are not waited for");
-        // Nor does one alone close a phase that would then have failed.
-        commit(2, only(0));
-        assertEq(phase(), uint256(Phase.Commit), "too few");
-        commit(2, only(1));
+        assertEq(current().expected, 4, "the silent are not waited for, but a minority decides nothing");
+        commit(2, range(0, 3));
+        assertEq(phase(), uint256(Phase.Commit), "half of them shut out nobody");
+        commit(2, only(3));
         assertEq(phase(), uint256(Phase.Reveal), "enough");
+    }
+
+    function abandon(FailureReason reason) private {
+        uint64 endedAt = current().endsAt;
+        vm.warp(endedAt + 7 days - 1);
+        vm.expectRevert(abi.encodeWithSelector(IRounds.NothingToAdvance.selector, job, current().phase, endedAt));
+        rounds.advance(job);
+        vm.warp(endedAt + 7 days);
+        expectFailure(reason);
+        rounds.advance(job);
+        failed(1);
+    }
+
+    function test_ballots_that_nobody_tallies() public {
+        toBallotReveal(1, TRAINERS);
+        revealBallots(1, range(0, 3));
+        abandon(FailureReason.TooFewBallots);
+        whole(2, TRAINERS);
+        assertEq(board.jobOf(job).finalisedRounds, 1, "the job goes on");
+    }
+
+    function test_an_agreed_model_that_nobody_finalises() public {
+        toAttest(1, TRAINERS);
+        attest(1, modelOf(1), range(0, 4));
+        abandon(FailureReason.NoModelAgreed);
+        whole(2, TRAINERS);
+        assertEq(current().parentModel, modelOf(2), "not the abandoned one");
     }
 
     function test_too_few_reveals() public {

@@ -129,6 +129,28 @@ contract TallyTest is Test {
         assertEq(caller.tally(packAll(ballots), own, 2).scores, abi.encodePacked(uint16(0), uint16(600)), "scores");
     }
 
+    /// The largest round that the contracts admit, with the scores that are dearest to count: one seat could fetch nothing,
+    /// the others descend. A tally that no transaction has room for would stop the job.
+    function test_the_dearest_ballots_fit_a_transaction() public view {
+        uint256[] memory own = new uint256[](15);
+        bytes[] memory ballots = new bytes[](15);
+        for (uint256 seat = 0; seat < 15; ++seat) {
+            own[seat] = type(uint256).max;
+            ballots[seat] = repeat(seat == 0 ? 65534 : 1000 - seat, 666);
+        }
+        uint256 before = gasleft();
+        Tally.Result memory result = caller.tally(ballots, own, 666);
+        assertTrue(before - gasleft() < 12_000_000, "gas");
+        assertEq(result.scores, repeat(992, 666), "the lower median of fourteen");
+    }
+
+    function repeat(uint256 value, uint256 times) private pure returns (bytes memory packed) {
+        packed = new bytes(2 * times);
+        for (uint256 i = 0; i < times; ++i) {
+            (packed[2 * i], packed[2 * i + 1]) = (bytes1(uint8(value >> 8)), bytes1(uint8(value)));
+        }
+    }
+
     function testFuzz_bits_are_counted(uint256 word) public pure {
         uint256 bits;
         for (uint256 i = 0; i < 256; ++i) {
