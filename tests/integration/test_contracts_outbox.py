@@ -297,14 +297,16 @@ def test_a_transaction_that_the_node_refuses_blocks_nothing(stage: Stage, engine
 
 
 def _drain(stage: Stage, account: LocalAccount, wei: int) -> bytes:
+    # The base fee may rise by an eighth until the next block.
+    fee = 2 * stage.reader.web3.eth.get_block("latest")["baseFeePerGas"]
     transaction = {
         "chainId": stage.deployment.chain_id,
         "nonce": 0,
         "gas": 21_000,
-        "maxFeePerGas": 2 * 10**9,
+        "maxFeePerGas": fee,
         "maxPriorityFeePerGas": 0,
         "to": stage.relay.address,
-        "value": wei - 21_000 * 2 * 10**9,
+        "value": wei - 21_000 * fee,
     }
     return bytes(account.sign_transaction(transaction).raw_transaction)
 
