@@ -12,7 +12,7 @@ export default {
     settings: {
       viaIR: true,
       evmVersion: "cancun",
-      optimizer: { enabled: true, runs: 2000 },
+      optimizer: { enabled: true, runs: 500 },
       // Equal code gives equal bytes, whatever its comments: the shipped bytecode is compared.
       metadata: { bytecodeHash: "none" },
     },

@@ -31,6 +31,7 @@ from commonweal.protocol.batches import (
     reveal_updates,
 )
 from commonweal.protocol.commitments import (
+    SALT_BYTES,
     compute_ballot_commitment,
     compute_update_commitment,
     pack_scores,
@@ -222,7 +223,7 @@ class Messages:
             round=self.round,
             member=member,
             digest=_hex(chance.randbytes(32)),
-            salt=_create_salt(chance),
+            salt=_hex(chance.randbytes(SALT_BYTES)),
         )
 
     def ballot(self, seat: int) -> BallotRevealMessage:
@@ -233,7 +234,7 @@ class Messages:
             round=self.round,
             seat=seat,
             scores=scores,
-            salt=_create_salt(chance),
+            salt=_hex(chance.randbytes(SALT_BYTES)),
         )
 
     def ballot_commitment(self, seat: int, member: int) -> BallotCommitmentMessage:
@@ -269,10 +270,6 @@ class Messages:
 
     def _sign(self, member: int, digest: bytes) -> str:
         return _hex(sign_compact(bytes(self.network.trainers[member].operator.key), digest))
-
-
-def _create_salt(chance: random.Random) -> str:
-    return _hex(chance.randbytes(16) + bytes(16))  # as the node agent makes them
 
 
 def _hex(data: bytes) -> str:

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {FailureReason, Phase} from "./interfaces/IRounds.sol";
 import {Bitmaps} from "./libraries/Bitmaps.sol";
 import {Commitments} from "./libraries/Commitments.sol";
+import {Committees} from "./libraries/Committees.sol";
 import {CompactSignatures} from "./libraries/CompactSignatures.sol";
 import {Packed} from "./libraries/Packed.sol";
 import {Header} from "./libraries/RoundState.sol";
@@ -33,11 +34,11 @@ abstract contract Ballots is RoundProgress {
         _save(job, header);
     }
 
-    function revealBallots(uint256 job, uint256 round, bytes calldata seats, bytes[] calldata ballots, bytes32[] calldata salts) external {
+    function revealBallots(uint256 job, uint256 round, bytes calldata seats, bytes calldata ballots, bytes calldata salts) external {
         Header memory header = _enter(job, round, Phase.BallotReveal);
         _requireSize(seats.length);
-        _requireEqual(seats.length, ballots.length);
-        _requireEqual(seats.length, salts.length);
+        _requireEqual(ballots.length, 2 * header.reveals * seats.length);
+        _requireEqual(salts.length, Commitments.SALT * seats.length);
         uint256 given = _openBallots(job, header, seats, ballots, salts);
         bool over = _isOver(header);
         if (given & ~header.ballotsRevealed != 0) {
@@ -55,12 +56,12 @@ abstract contract Ballots is RoundProgress {
 
     /// Operators by the order of `seats`.
     function _operatorsOn(uint256 job, Header memory header, bytes calldata seats) internal view returns (address[] memory) {
-        uint256 committee = _committees[job][header.round];
+        uint256 committee = _rounds[job].committee;
         bytes memory members = Packed.allocate(2 * seats.length);
         for (uint256 i = 0; i < seats.length; ++i) {
             uint256 seat = Packed.uint8At(seats, i);
             if (seat >= header.seats) revert SeatUnknown(seat);
-            Packed.putUint16(members, 2 * i, _memberOn(committee, seat));
+            Packed.putUint16(members, 2 * i, Committees.memberAt(committee, seat));
         }
         return _operatorsOf(job, members);
     }
@@ -72,26 +73,27 @@ abstract contract Ballots is RoundProgress {
     }
 
     /// Checks every opening against its seat's commitment. Returns the seats, a bit each.
-    function _openBallots(uint256 job, Header memory header, bytes calldata seats, bytes[] calldata ballots, bytes32[] calldata salts)
+    function _openBallots(uint256 job, Header memory header, bytes calldata seats, bytes calldata ballots, bytes calldata salts)
         private
         view
         returns (uint256 given)
     {
         uint256 preimage = Commitments.prepare(job, header.round);
-        uint256 committee = _committees[job][header.round];
+        uint256 length = 2 * header.reveals; // of a ballot
+        uint256 committee = _rounds[job].committee;
         for (uint256 i = 0; i < seats.length; ++i) {
             uint256 seat = Packed.uint8At(seats, i);
             if (seat >= header.seats) revert SeatUnknown(seat);
             if (!Bitmaps.has(header.ballotsCommitted, seat)) revert BallotNotCommitted(seat);
-            if (ballots[i].length != 2 * header.reveals) revert BallotLengthWrong(seat, ballots[i].length, 2 * header.reveals);
-            bytes32 commitment = Commitments.compute(preimage, _memberOn(committee, seat), keccak256(ballots[i]), salts[i]);
+            bytes32 hash = keccak256(ballots[i * length:(i + 1) * length]);
+            bytes32 commitment = Commitments.compute(preimage, Committees.memberAt(committee, seat), hash, Packed.saltAt(salts, i));
             // A seat given twice would be counted twice.
             if (Bitmaps.has(given, seat) || commitment != _rounds[job].ballots[seat]) revert BallotWrong(seat);
             given |= 1 << seat;
         }
     }
 
-    function _count(uint256 job, Header memory header, bytes calldata seats, bytes[] calldata ballots) private {
+    function _count(uint256 job, Header memory header, bytes calldata seats, bytes calldata ballots) private {
         Tally.Result memory result = Tally.tally(ballots, _ownUpdates(job, header, seats), header.reveals);
         bytes memory shares = _sharesBySeat(seats, result.shares, header.seats);
         _rounds[job].tallyHash = keccak256(abi.encode(keccak256(result.scores), keccak256(shares)));
@@ -103,9 +105,9 @@ abstract contract Ballots is RoundProgress {
     /// A seat's score for its own member's update must not count: where that update is, among the revealed.
     function _ownUpdates(uint256 job, Header memory header, bytes calldata seats) private view returns (uint256[] memory own) {
         own = new uint256[](seats.length);
-        uint256 committee = _committees[job][header.round];
+        uint256 committee = _rounds[job].committee;
         for (uint256 i = 0; i < seats.length; ++i) {
-            own[i] = _rankOf(job, header, _memberOn(committee, Packed.uint8At(seats, i)));
+            own[i] = _rankOf(job, header, Committees.memberAt(committee, Packed.uint8At(seats, i)));
         }
     }
 

@@ -52,7 +52,7 @@ contract Faults is IFaults {
     }
 
     function proveAbsent(uint256 job, uint256 round, uint256 seat) external {
-        (uint16[] memory members, uint16 absent) = rounds.committeeOf(job, round);
+        (uint16[] memory members, uint16 absent) = rounds.absencesOf(job, round);
         if (seat >= members.length) revert IRounds.SeatUnknown(seat);
         uint256 member = members[seat];
         _require((absent >> seat) & 1 != 0, job, round, member, Fault.Absent);
@@ -71,7 +71,7 @@ contract Faults is IFaults {
     ) external {
         if (first == second) revert MessagesEqual(first);
         // A key could otherwise be made to contradict itself about rounds that never were, as often as its thief likes.
-        _require(round != 0 && round <= rounds.roundOf(job).round, job, round, type(uint256).max, Fault.Equivocation);
+        _require(round != 0 && round <= rounds.lastRoundOf(job), job, round, type(uint256).max, Fault.Equivocation);
         address provider = _signerOf(job, round, slot, first, firstSignature);
         address other = _signerOf(job, round, slot, second, secondSignature);
         _require(provider != address(0) && provider == other, job, round, type(uint256).max, Fault.Equivocation);

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {FailureReason, Phase} from "./interfaces/IRounds.sol";
 import {Bitmaps} from "./libraries/Bitmaps.sol";
+import {Committees} from "./libraries/Committees.sol";
 import {Header, IWords, JobWords, RoundState} from "./libraries/RoundState.sol";
 import {RoundStore} from "./RoundStore.sol";
 
@@ -149,15 +150,9 @@ abstract contract RoundProgress is RoundStore {
             return true;
         }
         header.seats = members.length;
-        _committees[job][header.round] = _packCommittee(members);
+        _rounds[job].committee = Committees.pack(members);
         emit CommitteeDrawn(job, header.round, seed, members);
         return true;
-    }
-
-    function _packCommittee(uint16[] memory members) private pure returns (uint256 committee) {
-        for (uint256 seat = 0; seat < members.length; ++seat) {
-            committee |= (uint256(members[seat]) + 1) << (16 * seat);
-        }
     }
 
     function _noteUnrevealed(uint256 job, Header memory header) private {
@@ -230,7 +225,7 @@ abstract contract RoundProgress is RoundStore {
     function _noteAbsent(uint256 job, Header memory header) internal {
         uint256 absent = _absentSeats(header);
         if (absent == 0) return;
-        _committees[job][header.round] |= absent << 240;
+        _absences[job][header.round] = _rounds[job].committee | absent << 240;
         emit AbsenceRecorded(job, header.round, uint16(absent));
     }
 

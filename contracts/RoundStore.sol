@@ -11,23 +11,27 @@ import {Header, RoundState, Terms} from "./libraries/RoundState.sol";
 /// What is kept about rounds, and the checks that open every call.
 /// DANGER: a job's slots are used again in every round and are never cleared (a zeroed slot costs four times as much to fill
 /// as a used one). A slot's content counts only as far as the header says so: bitmap words by `freshCommitted` and
-/// `freshRevealed`, batches by `batches`, the reveals hash by `reveals`, a seat's slots by its bits.
+/// `freshRevealed`, batches by `batches`, the reveals hash by `reveals`, the committee by `seats`, a seat's slots by its bits.
 abstract contract RoundStore is IRounds {
     uint256 internal constant MAX_BATCH = 256;
+    uint256 internal constant WORDS_SHOWN = 53; // the length of RoundWords
 
     struct InFlight {
+        // As RoundWords has them.
         uint256 header;
         Terms terms;
+        uint256 committee;
+        bytes32[2] models;
+        uint256[16] committed;
+        uint256[16] revealed;
+        uint256[16] idle;
+        // Not shown.
         uint256 prices; // see RoundState.pricesOf
         address coordinator;
         bytes32 revealsHash;
         bytes32 tallyHash;
-        bytes32[2] models; // the parent and, once attested, the next; they swap places
         bytes32[15] ballots; // commitment by seat
         bytes32[15] attestations; // model by seat
-        uint256[16] committed; // bit per member
-        uint256[16] revealed;
-        uint256[16] idle;
         mapping(uint256 batch => bytes32) batches; // keccak256(entries)
     }
 
@@ -38,8 +42,8 @@ abstract contract RoundStore is IRounds {
     bytes32 private immutable _domainAtHome;
 
     mapping(uint256 job => InFlight) internal _rounds;
-    /// By seat: member + 1 in 16 bits; from bit 240 on, one bit per seat that missed its duty.
-    mapping(uint256 job => mapping(uint256 round => uint256)) internal _committees;
+    /// The committee (see Committees) of a round in which a seat missed its duty; from bit 240 on, a bit for each that did.
+    mapping(uint256 job => mapping(uint256 round => uint256)) internal _absences;
     mapping(uint256 job => mapping(uint256 round => mapping(uint256 word => uint256))) internal _unrevealed;
 
     constructor(IJobBoard board_, IModelLedger ledger_, IParameters parameters_) {
@@ -122,9 +126,5 @@ abstract contract RoundStore is IRounds {
 
     function _parentModel(uint256 job, Header memory header) internal view returns (bytes32) {
         return _rounds[job].models[header.parent];
-    }
-
-    function _memberOn(uint256 committee, uint256 seat) internal pure returns (uint256) {
-        return uint16(committee >> (16 * seat)) - 1;
     }
 }

@@ -36,11 +36,11 @@ abstract contract Settlement is Ballots {
         if (!header.agreed) revert NoModelYet(job, round);
         bytes32 tallied = keccak256(abi.encode(keccak256(scores), keccak256(shares)));
         if (tallied != _rounds[job].tallyHash) revert TallyWrong(tallied, _rounds[job].tallyHash);
-        uint256[] memory members = _revealedMembers(job, header);
-        bytes32 root = VerdictTree.rootOf(VerdictTree.leavesOf(members, _digestsOf(job, header, reveals), scores));
+        bytes memory records = _recordsOf(job, header, reveals);
+        bytes32 root = VerdictTree.rootOf(VerdictTree.leavesOf(records, scores));
         Payments.Split memory split = _splitOf(job, header, scores);
-        Payments.takeSeats(split, _committees[job][round], shares);
-        Payments.payTrainers(split, members, scores);
+        Payments.takeSeats(split, _rounds[job].committee, shares);
+        Payments.payTrainers(split, records, scores);
         Payments.payRemainingSeats(split);
         header.parent ^= 1; // the agreed model's slot
         _noteAbsent(job, header);
@@ -70,24 +70,27 @@ abstract contract Settlement is Ballots {
         }
     }
 
-    /// Digests by member, taken from the reveals in chain order, once these are proven to be the ones on record.
-    function _digestsOf(uint256 job, Header memory header, bytes[] calldata reveals) private view returns (bytes32[] memory digests) {
-        digests = new bytes32[](_wordsIn(header.freshRevealed) * 256);
+    /// (uint16 member, bytes32 digest) of every revealed update, members ascending, taken from the reveals in chain order,
+    /// once these are proven to be the ones on record.
+    function _recordsOf(uint256 job, Header memory header, bytes[] calldata reveals) private view returns (bytes memory) {
         bytes32 hash;
         for (uint256 i = 0; i < reveals.length; ++i) {
             hash = keccak256(abi.encodePacked(hash, reveals[i]));
         }
         if (hash != _rounds[job].revealsHash) revert RevealsWrong(hash, _rounds[job].revealsHash);
+        return reveals.length == 1 ? reveals[0] : _merge(job, header, reveals); // within one call they ascend
+    }
+
+    function _merge(uint256 job, Header memory header, bytes[] calldata reveals) private view returns (bytes memory records) {
+        uint256 words = _wordsIn(header.freshRevealed);
+        bytes32[] memory digests = new bytes32[](words * 256); // by member
         for (uint256 i = 0; i < reveals.length; ++i) {
             Packed.scatter(reveals[i], digests);
         }
-    }
-
-    function _revealedMembers(uint256 job, Header memory header) private view returns (uint256[] memory members) {
-        members = new uint256[](header.reveals);
-        uint256 size;
-        for (uint256 word = 0; word < _wordsIn(header.freshRevealed); ++word) {
-            size = Bitmaps.unpack(_revealedWord(job, header, word), word << 8, members, size);
+        records = Packed.allocate(Packed.ENTRY * header.reveals);
+        uint256 used;
+        for (uint256 word = 0; word < words; ++word) {
+            used = Packed.collect(records, used, _revealedWord(job, header, word), word << 8, digests);
         }
     }
 

@@ -67,8 +67,8 @@ def compute_gas_limit(call: ContractCall) -> int | None:
     limit = _GAS_LIMITS.get(call.function)
     if limit is None or call.function != "revealBallots":
         return limit
-    ballots: Sequence[bytes] = call.args[3]  # type: ignore[assignment]
-    return min(limit + _TALLY_GAS * sum(map(len, ballots)), _MAX_GAS)
+    ballots: bytes = call.args[3]  # type: ignore[assignment]
+    return min(limit + _TALLY_GAS * len(ballots), _MAX_GAS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import secrets
 
 from commonweal.adapters.deployment import Deployment
 from commonweal.protocol.commitments import (
+    SALT_BYTES,
     compute_ballot_commitment,
     compute_update_commitment,
     pack_scores,
@@ -37,7 +38,7 @@ class Signer:
         self._provider = provider
 
     def commit_update(self, job: int, round_: int, member: int, digest: Digest) -> SlotEntry:
-        salt = _create_salt()
+        salt = secrets.token_bytes(SALT_BYTES)
         commitment = compute_update_commitment(
             self._rounds.chain_id, self._rounds.contract, job, round_, member, digest, salt
         )
@@ -53,7 +54,7 @@ class Signer:
     def commit_ballot(
         self, job: int, round_: int, member: int, seat: int, scores: tuple[Score, ...]
     ) -> SlotEntry:
-        ballot, salt = pack_scores(scores), _create_salt()
+        ballot, salt = pack_scores(scores), secrets.token_bytes(SALT_BYTES)
         commitment = compute_ballot_commitment(
             self._rounds.chain_id, self._rounds.contract, job, round_, member, ballot, salt
         )
@@ -92,11 +93,6 @@ class Signer:
 
     def _sign(self, digest: bytes) -> str:
         return _hex(sign_compact(self._key, digest))
-
-
-def _create_salt() -> bytes:
-    """128 random bits are hiding enough; zero bytes cost a quarter of others as calldata."""
-    return secrets.token_bytes(16) + bytes(16)
 
 
 def _hex(data: bytes) -> str:

@@ -38,9 +38,7 @@ _PATIENCE = 8  # times the delay, for a batch into which messages keep dropping
 _LAST_SECONDS = 2  # of a phase, in which nothing is held back
 # What is on chain already blames nobody: the next look at the chain settles it.
 _BY_MEMBER = frozenset({"MemberSignatureWrong", "NotTrainer"})
-_BY_SEAT = frozenset(
-    {"SeatUnknown", "SeatSignatureWrong", "BallotNotCommitted", "BallotLengthWrong", "BallotWrong"}
-)
+_BY_SEAT = frozenset({"SeatUnknown", "SeatSignatureWrong", "BallotNotCommitted", "BallotWrong"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from commonweal.protocol import events as ev
 from commonweal.protocol.batches import opened_entries
 from commonweal.protocol.bitmaps import unpack_bitmap
 from commonweal.protocol.commitments import (
+    unpack_ballots,
     unpack_entries,
     unpack_scores,
     unpack_seats,
@@ -187,7 +188,7 @@ def _ballots_committed(connection: Connection, event: ev.BallotsCommitted) -> No
 
 @handles
 def _ballots_revealed(connection: Connection, event: ev.BallotsRevealed) -> None:
-    for seat, ballot in zip(unpack_seats(event.seats), event.ballots, strict=True):
+    for seat, ballot, _ in unpack_ballots(event.seats, event.ballots, event.salts):
         _set_seat(connection, event, seat, ballot=ballot)
 
 

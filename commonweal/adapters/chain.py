@@ -120,7 +120,7 @@ class ChainReader:
         return int(self.call("JobBoard", "jobCount", at=at))
 
     def fetch_round(self, job: int, at: int) -> Round:
-        view = self.call("Rounds", "roundOf", job, at=at)
+        view = self.call("RoundLens", "roundOf", job, at=at)
         return Round(
             **{name: view[name] for name in _ROUND_FIELDS},
             phase=Phase(view["phase"]),
@@ -130,13 +130,6 @@ class ChainReader:
             committed=unpack_bitmap(view["committed_bitmap"]),
             revealed=unpack_bitmap(view["revealed_bitmap"]),
         )
-
-    def fetch_committee(
-        self, job: int, round_: int, at: int
-    ) -> tuple[tuple[int, ...], frozenset[int]]:
-        """Members by seat of any past round, and the seats that missed a duty."""
-        members, absent = self.call("Rounds", "committeeOf", job, round_, at=at)
-        return members, unpack_bitmap([absent])
 
     def fetch_members(self, job: int, at: int) -> tuple[Member, ...]:
         """All indices ever handed out, ascending; `active` tells who is still in."""

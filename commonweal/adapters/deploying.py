@@ -149,6 +149,7 @@ _REFERENCES = {
     "ModelLedger": ("Rounds",),
     "Rounds": ("JobBoard", "ModelLedger", "Parameters"),
     "Faults": ("ProviderRegistry", "JobBoard", "Rounds", "ModelLedger", "Parameters"),
+    "RoundLens": ("Rounds", "JobBoard"),
 }
 
 

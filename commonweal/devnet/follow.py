@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.protocol import events as ev
+from commonweal.protocol.batches import opened_entries
 from commonweal.protocol.commitments import unpack_entries, unpack_scores
 from commonweal.protocol.types import Address, Digest, JobState, Phase, Verdict
-from commonweal.verification.evidence import open_reveal
 
 Evaluate = Callable[[Digest], float]
 
@@ -78,8 +78,7 @@ class Follower:
             case ev.UpdatesCommitted():
                 round_.committed |= {member for member, _ in unpack_entries(event.entries)}
             case ev.UpdatesRevealed():
-                opened = open_reveal(event)
-                round_.revealed |= {member for member, word in opened if isinstance(word, tuple)}
+                round_.revealed |= {member for member, _ in opened_entries(event)}
             case ev.RoundTallied():
                 scores = unpack_scores(event.scores)
                 members = sorted(round_.revealed)

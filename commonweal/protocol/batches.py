@@ -15,8 +15,9 @@ from commonweal.protocol.commitments import (
     pack_members,
     pack_scores,
     pack_seats,
+    unpack_ballots,
     unpack_entries,
-    unpack_members,
+    unpack_openings,
     unpack_seats,
 )
 from commonweal.protocol.events import (
@@ -97,18 +98,18 @@ def apply_event(record: RoundRecord, event: ChainEvent) -> RoundRecord:
             batch = CommitmentBatch(event.batch, unpack_entries(event.entries))
             return replace(record, batches=(*record.batches, batch))
         case UpdatesRevealed():
-            opened = opened_entries(event)
+            entries = opened_entries(event)
             return replace(
                 record,
-                reveals=(*record.reveals, pack_entries(opened)),
-                digests={**record.digests, **{m: Digest(digest) for m, digest in opened}},
+                reveals=(*record.reveals, pack_entries(entries)),
+                digests={**record.digests, **{m: Digest(digest) for m, digest in entries}},
             )
         case BallotsCommitted():
             sealed = dict(zip(unpack_seats(event.seats), event.commitments, strict=True))
             return replace(record, sealed={**record.sealed, **sealed})
         case BallotsRevealed():
-            openings = map(BallotOpening, event.ballots, event.salts)
-            ballots = dict(zip(unpack_seats(event.seats), openings, strict=True))
+            opened = unpack_ballots(event.seats, event.ballots, event.salts)
+            ballots = {seat: BallotOpening(ballot, salt) for seat, ballot, salt in opened}
             return replace(record, ballots={**record.ballots, **ballots})
         case RoundTallied():
             return replace(record, scores=event.scores, shares=event.shares)
@@ -120,15 +121,12 @@ def apply_event(record: RoundRecord, event: ChainEvent) -> RoundRecord:
 
 
 def opened_entries(event: UpdatesRevealed) -> list[tuple[int, bytes]]:
-    """(member, digest) of the entries this call opened, in the batch's order."""
-    words = iter(event.words)
-    opened = []
-    for position, member in enumerate(unpack_members(event.members)):
-        word = next(words)
-        if event.opened >> position & 1:
-            opened.append((member, word))
-            next(words)  # its salt
-    return opened
+    """(member, digest) of the entries this call opened, in the batch's order.
+
+    Raises InvalidPacking.
+    """
+    entries = unpack_openings(event.members, event.opened, event.openings)
+    return [(member, value) for member, value, salt in entries if salt is not None]
 
 
 def commit_updates(messages: Sequence[UpdateCommitmentMessage]) -> list[ContractCall]:
@@ -211,22 +209,22 @@ def _commit_page(page: Sequence[UpdateCommitmentMessage]) -> ContractCall:
 def _reveal_batch(
     record: RoundRecord, batch: CommitmentBatch, openings: Mapping[int, UpdateRevealMessage]
 ) -> ContractCall:
-    opened, words = 0, []
+    opened, parts = 0, []
     for position, (member, commitment) in enumerate(batch.entries):
         if opening := openings.get(member):
             opened |= 1 << position
-            words += [_bytes(opening.digest), _bytes(opening.salt)]
+            parts += [_bytes(opening.digest), _bytes(opening.salt)]
         else:
-            words.append(commitment)
+            parts.append(commitment)
     members = pack_members(member for member, _ in batch.entries)
-    args = (record.job, record.round, batch.batch, members, opened, tuple(words))
+    args = (record.job, record.round, batch.batch, members, opened, b"".join(parts))
     return ContractCall("Rounds", "revealUpdates", args)
 
 
 def _reveal_openings(record: RoundRecord, openings: Mapping[int, BallotOpening]) -> ContractCall:
     seats = sorted(openings)
-    ballots = tuple(openings[seat].ballot for seat in seats)
-    salts = tuple(openings[seat].salt for seat in seats)
+    ballots = b"".join(openings[seat].ballot for seat in seats)
+    salts = b"".join(openings[seat].salt for seat in seats)
     args = (record.job, record.round, pack_seats(seats), ballots, salts)
     return ContractCall("Rounds", "revealBallots", args)
 

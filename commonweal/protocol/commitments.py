@@ -15,7 +15,8 @@ from commonweal.errors import InvalidInput
 from commonweal.protocol.types import Address, Bps, Score
 
 ENTRY_BYTES = 34  # uint16 member, 32-byte word
-_SLOT = ["uint256", "address", "uint256", "uint256", "uint256", "bytes32", "bytes32"]
+SALT_BYTES = 16  # nobody guesses 128 bits
+_SLOT = ["uint256", "address", "uint256", "uint256", "uint256", "bytes32", "bytes16"]
 
 
 class InvalidPacking(InvalidInput):
@@ -25,7 +26,10 @@ class InvalidPacking(InvalidInput):
 def compute_update_commitment(
     chain_id: int, rounds: Address, job: int, round_: int, member: int, digest: bytes, salt: bytes
 ) -> bytes:
-    """The sealed form of an update's digest; `rounds` is the Rounds contract's address."""
+    """The sealed form of an update's digest; `rounds` is the Rounds contract's address.
+
+    `salt`: 16 bytes.
+    """
     return keccak(encode(_SLOT, [chain_id, rounds, job, round_, member, digest, salt]))
 
 
@@ -83,6 +87,38 @@ def unpack_entries(data: bytes) -> tuple[tuple[int, bytes], ...]:
         (int.from_bytes(data[at : at + 2]), data[at + 2 : at + ENTRY_BYTES])
         for at in range(0, len(data), ENTRY_BYTES)
     )
+
+
+def unpack_openings(
+    members: bytes, opened: int, openings: bytes
+) -> list[tuple[int, bytes, bytes | None]]:
+    """(member, digest, salt) for an opened entry, (member, commitment, None) for a repeated one.
+
+    As `revealUpdates` takes them: `members` and `openings` in the batch's order, bit i of `opened`
+    for entry i. Raises InvalidPacking if they do not match in length.
+    """
+    widths = [32 + (opened >> at & 1) * SALT_BYTES for at in range(len(members) // 2)]
+    if len(openings) != sum(widths):
+        raise InvalidPacking("openings do not match", have=len(openings), need=sum(widths))
+    entries, start = [], 0
+    for member, width in zip(unpack_members(members), widths, strict=True):
+        part = openings[start : start + width]
+        entries.append((member, part[:32], part[32:] or None))
+        start += width
+    return entries
+
+
+def unpack_ballots(seats: bytes, ballots: bytes, salts: bytes) -> list[tuple[int, bytes, bytes]]:
+    """(seat, ballot, salt) each, as `revealBallots` takes them. Raises InvalidPacking."""
+    count = len(seats)
+    _check_length(ballots, 2 * count or 1)
+    if len(salts) != SALT_BYTES * count:
+        raise InvalidPacking("salts do not match", have=len(salts), need=SALT_BYTES * count)
+    width = len(ballots) // count if count else 0
+    return [
+        (seat, ballots[at * width : (at + 1) * width], salts[at * SALT_BYTES :][:SALT_BYTES])
+        for at, seat in enumerate(unpack_seats(seats))
+    ]
 
 
 def compute_batch_hash(entries: bytes) -> bytes:

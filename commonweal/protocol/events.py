@@ -171,7 +171,7 @@ class UpdatesRevealed(_Event):
     batch: int
     members: bytes  # uint16*
     opened: int  # bit per entry of the batch
-    words: tuple[bytes, ...]
+    openings: bytes  # see commitments.unpack_openings
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +187,8 @@ class BallotsRevealed(_Event):
     job: int
     round: int
     seats: bytes  # uint8*
-    ballots: tuple[bytes, ...]  # uint16* each
-    salts: tuple[bytes, ...]
+    ballots: bytes  # uint16 per seat and revealed update
+    salts: bytes  # 16 bytes per seat
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Salt = Annotated[str, Field(pattern=r"^0x[0-9a-f]{32}$", examples=["0x" + "5a" * 16])]
 Hex32 = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$", examples=["0x" + "ab" * 32])]
 Signature = Annotated[str, Field(pattern=r"^0x[0-9a-f]{128}$", description="64 bytes, EIP-2098")]
 AddressText = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
@@ -55,7 +56,7 @@ class UpdateRevealMessage(_RoundMessage):
     kind: Literal["update-reveal"] = "update-reveal"
     member: MemberIndex
     digest: Hex32
-    salt: Hex32
+    salt: Salt
 
 
 class BallotCommitmentMessage(_RoundMessage):
@@ -69,7 +70,7 @@ class BallotRevealMessage(_RoundMessage):
     kind: Literal["ballot-reveal"] = "ballot-reveal"
     seat: Seat
     scores: Annotated[tuple[Annotated[int, Field(ge=0, le=65_535)], ...], Field(max_length=4096)]
-    salt: Hex32
+    salt: Salt
 
 
 class ModelAttestationMessage(_RoundMessage):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from commonweal.protocol import events as ev
 from commonweal.protocol.commitments import (
+    unpack_ballots,
     unpack_entries,
-    unpack_members,
     unpack_seats,
 )
 from commonweal.protocol.committee import compute_weight
@@ -33,7 +33,7 @@ class Evidence:
 
 @dataclass(slots=True)
 class RoundRecord:
-    """The events of one round. A reveal is (batch, members, opened bits, words)."""
+    """The events of one round. A reveal is (batch, members, opened bits, openings)."""
 
     round: int
     opened: ev.RoundOpened | None = None
@@ -133,8 +133,7 @@ def _add_to_round(record: JobRecord, event: ev.ChainEvent) -> None:
             pairs = zip(seats, event.commitments, strict=True)
             record.at(event.round).ballot_commitments.update(pairs)
         case ev.BallotsRevealed():
-            seats = unpack_seats(event.seats)
-            openings = zip(seats, event.ballots, event.salts, strict=True)
+            openings = unpack_ballots(event.seats, event.ballots, event.salts)
             record.at(event.round).ballots.extend(openings)
         case _:
             _add_outcome(record, event)
@@ -157,15 +156,3 @@ def _add_outcome(record: JobRecord, event: ev.ChainEvent) -> None:
             record.at(event.round).failed = event
         case _:
             pass
-
-
-def open_reveal(
-    event: ev.UpdatesRevealed,
-) -> list[tuple[int, tuple[bytes, bytes] | bytes]]:
-    """(member, (digest, salt)) for an opened entry, (member, commitment) for a repeated one."""
-    words = iter(event.words)
-    entries: list[tuple[int, tuple[bytes, bytes] | bytes]] = []
-    for at, member in enumerate(unpack_members(event.members)):
-        opened = event.opened >> at & 1
-        entries.append((member, (next(words), next(words)) if opened else next(words)))
-    return entries

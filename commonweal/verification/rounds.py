@@ -9,6 +9,7 @@ from commonweal.protocol.commitments import (
     compute_ballot_commitment,
     compute_update_commitment,
     pack_scores,
+    unpack_openings,
     unpack_scores,
     unpack_shares,
 )
@@ -18,7 +19,7 @@ from commonweal.protocol.merkle import compute_root, compute_verdict_leaf
 from commonweal.protocol.rewards import InvalidPayments, split_round, unpack_payments
 from commonweal.protocol.types import Digest, FailureReason, JobParameters, Score, Verdict, Wei
 from commonweal.protocol.verdicts import BallotLengthWrong, Tally, tally
-from commonweal.verification.evidence import Evidence, RoundRecord, open_reveal
+from commonweal.verification.evidence import Evidence, RoundRecord
 from commonweal.verification.report import Report
 
 
@@ -72,13 +73,13 @@ class RoundCheck:
         for event in self.record.reveals:
             entries = self._open(event.batch)
             try:
-                opened = open_reveal(event)
-            except (StopIteration, RuntimeError, InvalidPacking):
+                opened = unpack_openings(event.members, event.opened, event.openings)
+            except InvalidPacking:
                 self.report.require(
-                    "batch", self._subject(batch=event.batch), False, "words missing"
+                    "batch", self._subject(batch=event.batch), False, "openings missing"
                 )
                 continue
-            members = tuple(member for member, _ in opened)
+            members = tuple(member for member, _, _ in opened)
             subject = self._subject(batch=event.batch)
             if self.report.expect("batch", subject, tuple(entries), members):
                 digests |= self._check_openings(entries, opened)
@@ -88,14 +89,16 @@ class RoundCheck:
         return dict(self.record.batches.get(batch, ()))
 
     def _check_openings(
-        self, entries: dict[int, bytes], opened: list[tuple[int, tuple[bytes, bytes] | bytes]]
+        self, entries: dict[int, bytes], opened: list[tuple[int, bytes, bytes | None]]
     ) -> dict[int, Digest]:
         digests = {}
-        for member, word in opened:
-            if isinstance(word, tuple):
-                digests[member] = Digest(word[0])
-                word = self._seal_update(member, *word)
-            self.report.expect("commitment", self._subject(member=member), entries[member], word)
+        for member, value, salt in opened:
+            commitment = value
+            if salt is not None:
+                digests[member] = Digest(value)
+                commitment = self._seal_update(member, value, salt)
+            subject = self._subject(member=member)
+            self.report.expect("commitment", subject, entries[member], commitment)
         return digests
 
     def _seal_update(self, member: int, digest: bytes, salt: bytes) -> bytes:

@@ -22,26 +22,15 @@ enum FailureReason {
 uint16 constant SCORE_UNAVAILABLE = 65534;
 uint16 constant SCORE_INVALID = 65535;
 
-/// Everything an agent needs to decide, in one call.
-struct RoundView {
-    uint256 job;
-    uint256 round;              // 1, 2, …; a retry has a number of its own
-    Phase phase;
-    uint64 endsAt;              // deadline of the phase, seconds: the first at which a message is late
-    uint64 seedBlock;           // whose hash seeds the draw; 0 until COMMIT has closed
-    uint16 expected;            // trainers whose commitment closes COMMIT early
-    uint16 commits;
-    uint16 reveals;
-    uint16 batches;             // commitment batches
-    uint16 committeeSize;
-    uint16[] committee;         // member indices by seat; empty before the draw
-    uint16 ballotsCommitted;    // bit per seat
-    uint16 ballotsRevealed;
-    uint16 attested;            // seats that attested any model
-    bytes32 parentModel;        // the model this round starts from
-    bytes32 agreedModel;        // attested by more than two thirds; 0 before
-    uint256[] committedBitmap;  // bit per member
-    uint256[] revealedBitmap;
+/// A round as it is stored: `Rounds` keeps these words in this order. `RoundLens` reads them for people and agents.
+struct RoundWords {
+    uint256 header;         // see RoundState.unpack
+    uint256 terms;          // see RoundState.termsOf
+    uint256 committee;      // see Committees; an older round's while the header names no seats
+    bytes32[2] models;      // the parent and, once attested, the next; they swap places
+    uint256[16] committed;  // bit per member; what counts, the header says
+    uint256[16] revealed;
+    uint256[16] idle;
 }
 
 /// Batches are byte strings of fixed-width big-endian records. A member is a uint16, a seat a uint8.
@@ -58,9 +47,10 @@ interface IRounds {
     event SeedBlockFixed(uint256 indexed job, uint256 indexed round, uint64 seedBlock);
     event CommitteeDrawn(uint256 indexed job, uint256 indexed round, bytes32 seed, uint16[] members);
     /// As given to revealUpdates.
-    event UpdatesRevealed(uint256 indexed job, uint256 indexed round, uint256 indexed batch, bytes members, uint256 opened, bytes32[] words);
+    event UpdatesRevealed(uint256 indexed job, uint256 indexed round, uint256 indexed batch, bytes members, uint256 opened, bytes openings);
     event BallotsCommitted(uint256 indexed job, uint256 indexed round, bytes seats, bytes32[] commitments);
-    event BallotsRevealed(uint256 indexed job, uint256 indexed round, bytes seats, bytes[] ballots, bytes32[] salts);
+    /// As given to revealBallots.
+    event BallotsRevealed(uint256 indexed job, uint256 indexed round, bytes seats, bytes ballots, bytes salts);
     /// `scores`: uint16 per revealed update, members ascending. `shares`: uint16 bps per seat, of an equal part of the validators' pool.
     event RoundTallied(uint256 indexed job, uint256 indexed round, bytes scores, bytes shares);
     event ModelAttested(uint256 indexed job, uint256 indexed round, bytes32 indexed modelDigest, bytes seats);
@@ -87,7 +77,6 @@ interface IRounds {
     error SeatSignatureWrong(uint256 seat, address recovered);
     error BallotAlreadyCommitted(uint256 seat);
     error BallotNotCommitted(uint256 seat);
-    error BallotLengthWrong(uint256 seat, uint256 have, uint256 need);
     error BallotWrong(uint256 seat);
     error AlreadyAttested(uint256 seat);
     error SeedPending(uint64 seedBlock, uint256 blockNumber);
@@ -99,21 +88,23 @@ interface IRounds {
     function advance(uint256 job) external;
     /// At most 256 members. `members` strictly ascending.
     function commitUpdates(uint256 job, uint256 round, bytes calldata members, bytes32[] calldata commitments, bytes calldata signatures) external;
-    /// `members`: all members of the commitment batch, in its order. Bit i of `opened`: entry i is opened by two words
-    /// (digest, salt); otherwise one word repeats its commitment. Words follow the entries' order.
-    function revealUpdates(uint256 job, uint256 round, uint256 batch, bytes calldata members, uint256 opened, bytes32[] calldata words) external;
+    /// `members`: all members of the commitment batch, in its order. In `openings`, in the same order: (bytes32 digest,
+    /// bytes16 salt) if the entry's bit in `opened` is set, else its bytes32 commitment again.
+    function revealUpdates(uint256 job, uint256 round, uint256 batch, bytes calldata members, uint256 opened, bytes calldata openings) external;
     function commitBallots(uint256 job, uint256 round, bytes calldata seats, bytes32[] calldata commitments, bytes calldata signatures) external;
-    /// Records the openings given. When they cover every committed seat — or, after the deadline, every revealed one — it tallies at once.
+    /// By seat: `ballots`, a uint16 score per revealed update, members ascending; `salts`, 16 bytes each. Records the openings given. When they cover every committed seat — or, after the deadline, every revealed one — it tallies at once.
     /// Ballots revealed earlier are given again by whoever completes the set.
-    function revealBallots(uint256 job, uint256 round, bytes calldata seats, bytes[] calldata ballots, bytes32[] calldata salts) external;
+    function revealBallots(uint256 job, uint256 round, bytes calldata seats, bytes calldata ballots, bytes calldata salts) external;
     function attest(uint256 job, uint256 round, bytes32 modelDigest, bytes calldata seats, bytes calldata signatures) external;
     /// `reveals`: per revealUpdates call in chain order, its newly opened (uint16 member, bytes32 digest) records. Pays, records, opens the next round.
     function finalise(uint256 job, uint256 round, bytes[] calldata reveals, bytes calldata scores, bytes calldata shares) external;
 
-    function roundOf(uint256 job) external view returns (RoundView memory);
+    function wordsOf(uint256 job) external view returns (RoundWords memory);
+    /// The number of the job's last round so far; 0 before the first.
+    function lastRoundOf(uint256 job) external view returns (uint256);
     function isDrawPending(uint256 job) external view returns (bool);
     function isEngaged(uint256 job, uint256 member) external view returns (bool);
-    /// Members by seat, and the seats that missed a duty, of any past round.
-    function committeeOf(uint256 job, uint256 round) external view returns (uint16[] memory members, uint16 absent);
+    /// The seats that missed a duty in a past round, and its members by seat; nothing if none did.
+    function absencesOf(uint256 job, uint256 round) external view returns (uint16[] memory members, uint16 absent);
     function isUnrevealed(uint256 job, uint256 round, uint256 member) external view returns (bool);
 }

@@ -45,4 +45,35 @@ library CodePages {
             entry := shr(96, mload(add(add(page, 0x20), mul(20, and(index, 127)))))
         }
     }
+
+    /// A buffer for several pages, one behind the other: entries stay 20 bytes apart.
+    function allocate(uint256 pages) internal pure returns (bytes memory roster) {
+        return new bytes(20 * SIZE * pages + 12);
+    }
+
+    /// Loads a page to its place in `roster`; entries whose bit in `stale` is set become zero.
+    function loadInto(bytes memory roster, uint256 page, address pointer, uint256 stale) internal view {
+        assembly ("memory-safe") {
+            let start := add(add(roster, 0x20), mul(page, mul(20, SIZE)))
+            extcodecopy(pointer, start, START, mul(20, SIZE))
+            for { let entry := start } stale { stale := shr(1, stale) } {
+                if and(stale, 1) { mstore(entry, shr(160, shl(160, mload(entry)))) }
+                entry := add(entry, 20)
+            }
+        }
+    }
+
+    /// Puts `entries` to the places of `members` (uint16 each, ascending) in `roster`, which starts with the page of the first.
+    /// What is not among them is lost.
+    function replace(bytes memory roster, bytes calldata members, address[] memory entries) internal pure {
+        assembly ("memory-safe") {
+            let base := sub(add(roster, 0x20), mul(20, and(shr(240, calldataload(members.offset)), not(127))))
+            let member := members.offset
+            let entry := add(entries, 0x20)
+            for { let end := add(member, members.length) } lt(member, end) { member := add(member, 2) } {
+                mstore(add(base, mul(20, shr(240, calldataload(member)))), shl(96, mload(entry)))
+                entry := add(entry, 0x20)
+            }
+        }
+    }
 }

@@ -9,6 +9,8 @@ library CompactSignatures {
     bytes32 internal constant BALLOT_COMMITMENT = keccak256("BallotCommitment(uint256 job,uint256 round,bytes32 commitment)");
     bytes32 internal constant MODEL_ATTESTATION = keccak256("ModelAttestation(uint256 job,uint256 round,bytes32 modelDigest)");
 
+    uint256 private constant S_BITS = 0x7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff;
+
     /// The domain ("Commonweal", "1", this chain, `verifier`).
     function domainOf(address verifier) internal view returns (bytes32) {
         return keccak256(
@@ -51,13 +53,19 @@ library CompactSignatures {
         }
     }
 
-    /// Checks signature i over words[i] against operators[i], for all of them. Returns the first index that is wrong, with
-    /// who signed there instead, or the number of words.
-    function findWrong(bytes32 domain, bytes32 messageType, uint256 job, uint256 round, bytes32[] calldata words, bytes calldata signatures, address[] memory operators)
-        internal
-        view
-        returns (uint256 index, address signer)
-    {
+    /// Checks signature i over words[i] against the operator of members[i], from `index` on. Returns the first that is wrong,
+    /// with who signed there instead, or the number of words. `roster`: see CodePages; it starts with the first member's page.
+    function findWrong(
+        bytes32 domain,
+        bytes32 messageType,
+        uint256 job,
+        uint256 round,
+        bytes calldata members,
+        bytes32[] calldata words,
+        bytes calldata signatures,
+        bytes memory roster,
+        uint256 index
+    ) internal view returns (uint256, address signer) {
         assembly ("memory-safe") {
             // Laid out once: the struct's four words, the digest's preimage, the precompile's four words.
             let message := mload(0x40)
@@ -68,25 +76,30 @@ library CompactSignatures {
             mstore(add(message, 0x40), round)
             mstore(preimage, hex"1901")
             mstore(add(preimage, 0x02), domain)
-            let word := words.offset
-            let signature := signatures.offset
-            let operator := add(operators, 0x20)
-            for {} lt(index, words.length) { index := add(index, 1) } {
+            let operators := sub(add(roster, 0x20), mul(20, and(shr(240, calldataload(members.offset)), not(127))))
+            let place := add(members.offset, shl(1, index))
+            let word := add(words.offset, shl(5, index))
+            let signature := add(signatures.offset, shl(6, index))
+            for { let end := add(words.offset, shl(5, words.length)) } lt(word, end) { word := add(word, 0x20) } {
                 mstore(add(message, 0x60), calldataload(word))
-                mstore(add(preimage, 0x22), keccak256(message, 0x80))
+                mstore(add(message, 0xa2), keccak256(message, 0x80))
                 mstore(input, keccak256(preimage, 0x42))
                 let vs := calldataload(add(signature, 0x20))
-                mstore(add(input, 0x20), add(shr(255, vs), 27))
-                mstore(add(input, 0x40), calldataload(signature))
-                mstore(add(input, 0x60), shr(1, shl(1, vs)))
-                mstore(0x00, 0) // the precompile writes nothing for a signature that is none
-                pop(staticcall(gas(), 1, input, 0x80, 0x00, 0x20))
-                signer := mload(0x00)
-                if or(iszero(signer), xor(signer, mload(operator))) { break }
-                word := add(word, 0x20)
+                mstore(add(message, 0x120), add(shr(255, vs), 27))
+                mstore(add(message, 0x140), calldataload(signature))
+                mstore(add(message, 0x160), and(vs, S_BITS))
+                // For a signature that is none the precompile leaves the digest where it is, which is nobody's address.
+                pop(staticcall(gas(), 1, input, 0x80, input, 0x20))
+                signer := mload(input)
+                if xor(signer, shr(96, mload(add(operators, mul(20, shr(240, calldataload(place))))))) {
+                    signer := mul(signer, iszero(iszero(returndatasize())))
+                    break
+                }
+                place := add(place, 2)
                 signature := add(signature, 0x40)
-                operator := add(operator, 0x20)
             }
+            index := shr(5, sub(word, words.offset))
         }
+        return (index, signer);
     }
 }

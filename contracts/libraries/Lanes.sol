@@ -1,14 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-/// Eight scores at once: a word holds eight lanes of 32 bits, each a uint16 with 16 free bits above it, the lowest of
-/// which guards a comparison. A ballot's word of sixteen scores is two such words, its even and its odd scores.
+/// Sixteen scores at once, as they stand in a ballot: a word is sixteen lanes of 16 bits.
 library Lanes {
-    uint256 private constant VALUES = 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
-    uint256 private constant ONES = 0x0000000100000001000000010000000100000001000000010000000100000001;
-    uint256 private constant TWOS = 0x0000000200000002000000020000000200000002000000020000000200000002;
-    uint256 private constant GUARDS = 0x0001000000010000000100000001000000010000000100000001000000010000;
+    uint256 private constant ONES = 0x0001000100010001000100010001000100010001000100010001000100010001;
+    uint256 private constant HIGHS = 0x8000800080008000800080008000800080008000800080008000800080008000;
+    uint256 private constant LOWS = 0x7fff7fff7fff7fff7fff7fff7fff7fff7fff7fff7fff7fff7fff7fff7fff7fff;
+    uint256 private constant WIDE = 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
 
+    /// 0xffff in each lane that holds 65534 or 65535, 0 in the others.
+    function special(uint256 word) internal pure returns (uint256 lanes) {
+        assembly ("memory-safe") {
+            let rest := not(or(word, ONES)) // nothing left of a special score
+            let ordinaryBits := and(or(rest, add(and(rest, LOWS), LOWS)), HIGHS)
+            let bits := xor(ordinaryBits, HIGHS)
+            lanes := sub(shl(1, bits), shr(15, bits))
+        }
+    }
+
+    /// Adds neighbours: eight lanes of 32 bits, to which many more can be added.
+    function widen(uint256 word) internal pure returns (uint256) {
+        unchecked {
+            return (word & WIDE) + ((word >> 16) & WIDE);
+        }
+    }
+
+    /// Of lanes of 32 bits.
     function sum(uint256 lanes) internal pure returns (uint256 total) {
         unchecked {
             for (; lanes != 0; lanes >>= 32) {
@@ -17,71 +34,32 @@ library Lanes {
         }
     }
 
-    /// The lower half of each lane; 65534 and 65535 become nothing.
-    function ordinary(uint256 word) internal pure returns (uint256 lanes) {
-        unchecked {
-            lanes = word & VALUES;
-            uint256 special = (lanes + TWOS) & GUARDS;
-            lanes &= ~(special - (special >> 16));
-        }
-    }
-
     /// |a - b| in each lane.
-    function distance(uint256 a, uint256 b) internal pure returns (uint256) {
-        unchecked {
-            uint256 difference = (a | GUARDS) - b;
-            uint256 positive = difference & GUARDS;
-            uint256 negative = (positive - (positive >> 16)) ^ VALUES;
-            return ((difference & VALUES) ^ negative) + (negative & ONES);
+    function distance(uint256 a, uint256 b) internal pure returns (uint256 lanes) {
+        assembly ("memory-safe") {
+            let differing := xor(a, b)
+            // The high bit of each lane: a < b. Where the high bits differ, b's decides; else the borrow of the lower bits.
+            let less := and(or(and(not(a), b), not(or(differing, sub(or(a, HIGHS), and(b, LOWS))))), HIGHS)
+            let swap := and(differing, sub(shl(1, less), shr(15, less)))
+            lanes := sub(xor(a, swap), xor(b, swap)) // larger - smaller
         }
     }
 
-    function wordAt(uint256[] memory offsets, uint256 index, uint256 skipped) internal pure returns (uint256 word) {
+    /// The lower median of each lane over all of `words`, which are left half sorted.
+    function median(uint256[] memory words) internal pure returns (uint256 lowest) {
         assembly ("memory-safe") {
-            word := calldataload(add(mload(add(add(offsets, 0x20), shl(5, index))), skipped))
-        }
-    }
-
-    function add(uint256[] memory lanes, uint256 index, uint256 more) internal pure {
-        assembly ("memory-safe") {
-            let place := add(add(lanes, 0x20), shl(5, index))
-            mstore(place, add(mload(place), more))
-        }
-    }
-
-    /// Fills `scratch` with one word per ballot, shifted right by `shift`. Returns a bit in each lane in which any ballot
-    /// has a special score.
-    function load(uint256[] memory scratch, uint256[] memory offsets, uint256 skipped, uint256 mask, uint256 shift)
-        internal
-        pure
-        returns (uint256 special)
-    {
-        assembly ("memory-safe") {
-            let toOffset := sub(offsets, scratch)
-            let place := add(scratch, 0x20)
-            let end := add(place, shl(5, mload(scratch)))
-            for {} lt(place, end) { place := add(place, 0x20) } {
-                let word := and(shr(shift, and(calldataload(add(mload(add(place, toOffset)), skipped)), mask)), VALUES)
-                mstore(place, word)
-                special := or(special, add(word, TWOS))
-            }
-            special := shr(16, and(special, GUARDS))
-        }
-    }
-
-    /// The lower median of each lane over all of `scratch`, which is left half sorted.
-    function median(uint256[] memory scratch) internal pure returns (uint256 lowest) {
-        assembly ("memory-safe") {
-            let place := add(scratch, 0x20)
-            let end := add(place, shl(5, mload(scratch)))
+            let place := add(words, 0x20)
+            let end := add(place, shl(5, mload(words)))
             // Selection: each pass takes the lowest of the rest out of every lane, the last one the median.
-            let limit := add(place, shl(5, shr(1, add(mload(scratch), 1))))
+            let limit := add(place, shl(5, shr(1, add(mload(words), 1))))
             for {} lt(place, limit) { place := add(place, 0x20) } {
                 lowest := mload(place)
                 for { let other := add(place, 0x20) } lt(other, end) { other := add(other, 0x20) } {
                     let value := mload(other)
-                    let less := and(sub(or(value, GUARDS), lowest), GUARDS) // guard gone: value < lowest
-                    let swap := and(xor(value, lowest), xor(sub(less, shr(16, less)), VALUES))
+                    let differing := xor(value, lowest)
+                    // value < lowest, see `distance`
+                    let less := and(or(and(not(value), lowest), not(or(differing, sub(or(value, HIGHS), and(lowest, LOWS))))), HIGHS)
+                    let swap := and(differing, sub(shl(1, less), shr(15, less)))
                     lowest := xor(lowest, swap)
                     mstore(other, xor(value, swap))
                 }

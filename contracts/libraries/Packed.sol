@@ -99,6 +99,35 @@ library Packed {
         }
     }
 
+    function putItem(uint256[] memory list, uint256 index, uint256 value) internal pure {
+        assembly ("memory-safe") {
+            mstore(add(add(list, 0x20), shl(5, index)), value)
+        }
+    }
+
+    /// Sixteen uint16 from the `index`-th on.
+    function wordFrom(bytes calldata data, uint256 index) internal pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := calldataload(add(data.offset, shl(1, index)))
+        }
+    }
+
+    /// The `index`-th record of 16 bytes.
+    function saltAt(bytes calldata data, uint256 index) internal pure returns (bytes16 salt) {
+        assembly ("memory-safe") {
+            salt := shl(128, shr(128, calldataload(add(data.offset, shl(4, index)))))
+        }
+    }
+
+    /// Up to sixteen scores from byte `offset` on, zero behind the last.
+    function scoresIn(bytes calldata scores, uint256 offset) internal pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := calldataload(add(scores.offset, offset))
+            let length := sub(scores.length, offset)
+            if lt(length, 0x20) { word := and(word, not(shr(shl(3, length), not(0)))) }
+        }
+    }
+
     /// Puts each record's word to its member's place in `words`.
     function scatter(bytes calldata records, bytes32[] memory words) internal pure {
         assembly ("memory-safe") {
@@ -108,6 +137,25 @@ library Packed {
                 mstore(add(start, shl(5, shr(240, calldataload(from)))), calldataload(add(from, 2)))
             }
         }
+    }
+
+    /// Appends to `records`, from byte `used` on, the (member, word) of each bit in `bits`, which stands for the members
+    /// from `first` on. Returns the new `used`.
+    function collect(bytes memory records, uint256 used, uint256 bits, uint256 first, bytes32[] memory words) internal pure returns (uint256) {
+        assembly ("memory-safe") {
+            let start := add(records, 0x20)
+            let to := add(start, used)
+            let word := add(add(words, 0x20), shl(5, first))
+            for { let member := first } bits { bits := shr(1, bits) } {
+                mstore(to, shl(240, member))
+                mstore(add(to, 2), mload(word))
+                to := add(to, mul(ENTRY, and(bits, 1)))
+                member := add(member, 1)
+                word := add(word, 0x20)
+            }
+            used := sub(to, start)
+        }
+        return used;
     }
 
     function getUint16(bytes memory data, uint256 offset) internal pure returns (uint256 value) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Lanes} from "./Lanes.sol";
 import {Packed} from "./Packed.sol";
 import {Tally} from "./Tally.sol";
 
@@ -9,13 +10,14 @@ library Payments {
     uint256 private constant BPS = 10_000;
     uint256 private constant SPECIAL = 65534; // and above: not a score to pay for
     uint256 private constant RECORD = 6; // uint16 member, uint32 units
+    uint256 private constant UNITS_SHIFT = 208; // units follow the member
     uint256 private constant NO_MEMBER = type(uint256).max;
 
     struct Split {
         uint256 trainerPool;
-        uint256 cap; // wei, most one trainer gets
+        uint256 divisor; // trainerPool * score / divisor: units for a score
+        uint256 cap; // units, most one trainer gets for its update
         uint256 seatPool; // wei, what a seat with a full share gets
-        uint256 sum; // of the scores
         uint256 quantum;
         uint256 fee;
         bytes payments; // (uint16 member, uint32 units), ascending; members without a unit are left out
@@ -35,21 +37,23 @@ library Payments {
         uint256 validatorPool = price * uint16(prices >> 128) / BPS;
         split.fee = price * uint16(prices >> 144) / BPS;
         split.trainerPool = price - validatorPool - split.fee;
-        split.cap = split.trainerPool / minTrainers;
-        split.seatPool = validatorPool / committeeSize;
         split.quantum = prices >> 160;
-        split.sum = sum;
+        // Rounding down twice is rounding down once by the product.
+        split.divisor = sum * split.quantum;
+        split.cap = split.trainerPool / minTrainers / split.quantum;
+        split.seatPool = validatorPool / committeeSize;
         split.payments = Packed.allocate(RECORD * payees);
     }
 
-    function sumOf(bytes calldata scores) internal pure returns (uint256 sum) {
-        assembly ("memory-safe") {
-            let end := add(scores.offset, scores.length)
-            for { let from := scores.offset } lt(from, end) { from := add(from, 2) } {
-                let score := shr(240, calldataload(from))
-                sum := add(sum, mul(score, lt(score, SPECIAL)))
+    function sumOf(bytes calldata scores) internal pure returns (uint256) {
+        uint256 lanes;
+        unchecked {
+            for (uint256 offset = 0; offset < scores.length; offset += 32) {
+                uint256 word = Packed.scoresIn(scores, offset);
+                lanes += Lanes.widen(word & ~Lanes.special(word));
             }
         }
+        return Lanes.sum(lanes);
     }
 
     /// `committee`: member + 1 in 16 bits per seat.
@@ -69,13 +73,15 @@ library Payments {
         split.nextMember = count == 0 ? NO_MEMBER : seats[0] >> 64;
     }
 
-    /// `members` ascending, a score each. A member's payment for its seat is added to the one for its update.
-    function payTrainers(Split memory split, uint256[] memory members, bytes calldata scores) internal pure {
+    /// `records`: (uint16 member, bytes32 digest), members ascending, a score each. A member's payment for its seat is added to
+    /// the one for its update.
+    function payTrainers(Split memory split, bytes memory records, bytes calldata scores) internal pure {
         uint256 done;
-        while (done < members.length) {
-            done = _payUntilSeat(split, members, scores, done);
-            if (done == members.length) return;
-            uint256 member = members[done];
+        uint256 count = scores.length / 2;
+        while (done < count) {
+            done = _payUntilSeat(split, records, scores, done);
+            if (done == count) return;
+            uint256 member = Packed.getUint16(records, Packed.ENTRY * done);
             if (split.nextMember < member) {
                 _pay(split, split.nextMember, _takeSeat(split));
             } else {
@@ -85,33 +91,34 @@ library Payments {
         }
     }
 
-    function _unitsFor(Split memory split, uint256 score) private pure returns (uint256) {
+    function _unitsFor(Split memory split, uint256 score) private pure returns (uint256 units) {
         score = Tally.ordinary(score);
         if (score == 0) return 0;
-        uint256 pay = split.trainerPool * score / split.sum;
-        return (pay < split.cap ? pay : split.cap) / split.quantum;
+        units = split.trainerPool * score / split.divisor;
+        return units < split.cap ? units : split.cap;
     }
 
     /// The same for all members from the `from`-th on who come before the next seat's. Returns the first who is not paid.
-    function _payUntilSeat(Split memory split, uint256[] memory members, bytes calldata scores, uint256 from) private pure returns (uint256 index) {
-        (uint256 pool, uint256 cap, uint256 sum, uint256 quantum) = (split.trainerPool, split.cap, split.sum, split.quantum);
+    function _payUntilSeat(Split memory split, bytes memory records, bytes calldata scores, uint256 from) private pure returns (uint256 index) {
+        (uint256 pool, uint256 divisor, uint256 cap) = (split.trainerPool, split.divisor, split.cap);
         (uint256 nextMember, uint256 used, bytes memory payments) = (split.nextMember, split.used, split.payments);
         assembly ("memory-safe") {
             let to := add(add(payments, 0x20), used)
             let start := to
-            let count := mload(members)
-            for { index := from } lt(index, count) { index := add(index, 1) } {
-                let member := mload(add(add(members, 0x20), shl(5, index)))
-                if iszero(lt(member, nextMember)) { break }
-                let score := shr(240, calldataload(add(scores.offset, shl(1, index))))
-                if iszero(lt(score, SPECIAL)) { continue }
-                let pay := div(mul(pool, score), sum) // below 2^128 * 2^16
-                if gt(pay, cap) { pay := cap }
-                let units := div(pay, quantum)
-                mstore(to, or(shl(240, member), shl(208, units)))
-                to := add(to, mul(RECORD, iszero(iszero(units))))
+            let record := add(add(records, 0x20), mul(34, from))
+            let place := add(scores.offset, shl(1, from))
+            for { let end := add(scores.offset, scores.length) } 1 { place := add(place, 2) } {
+                let member := shr(240, mload(record)) // behind the last record there is still memory
+                if iszero(and(lt(place, end), lt(member, nextMember))) { break }
+                record := add(record, 34)
+                let score := shr(240, calldataload(place))
+                let units := div(mul(pool, mul(score, lt(score, SPECIAL))), divisor) // below 2^128 * 2^16
+                if gt(units, cap) { units := cap }
+                mstore(to, or(shl(240, member), shl(UNITS_SHIFT, units)))
+                to := add(to, mul(RECORD, lt(0, units)))
             }
             used := add(used, sub(to, start))
+            index := shr(1, sub(place, scores.offset))
         }
         split.used = used;
     }

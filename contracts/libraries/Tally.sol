@@ -6,8 +6,8 @@ import {Lanes} from "./Lanes.sol";
 import {Packed} from "./Packed.sol";
 
 /// Turns secret ballots, now open, into one score per update and one share per ballot.
-/// Sixteen updates go through at once (see Lanes). The few that need counting rather than sorting, because somebody
-/// gave a special score or a seat judges its own member, are decided one by one.
+/// Sixteen updates go through at once (see Lanes). The few for which somebody gave a special score need counting rather
+/// than sorting, and are decided one by one.
 /// DANGER: ballots must be checked for number (at most 15) and length (two bytes per update) before they come here.
 library Tally {
     uint256 internal constant NOBODY = type(uint256).max;
@@ -20,24 +20,28 @@ library Tally {
         bool anyVerified;
     }
 
-    /// `own[b]`: the index of the update that ballot `b`'s member made itself, NOBODY if none. No two are equal.
-    function tally(bytes[] calldata ballots, uint256[] memory own, uint256 updates) internal pure returns (Result memory result) {
-        uint256[] memory offsets = _offsetsOf(ballots);
-        uint256[] memory deviations = new uint256[](ballots.length);
-        uint256[] memory scratch = new uint256[](ballots.length);
+    /// `ballots`: one behind the other. `own[b]`: the index of the update that ballot `b`'s member made itself, NOBODY if
+    /// none. No two are equal.
+    function tally(bytes calldata ballots, uint256[] memory own, uint256 updates) internal pure returns (Result memory result) {
+        uint256[] memory deviations = new uint256[](own.length);
+        uint256[] memory scratch = new uint256[](own.length);
         bytes memory scores = Packed.allocate(2 * updates);
         uint256 weights;
         unchecked {
             for (uint256 first = 0; first < updates; first += BLOCK) {
                 uint256 mask = updates - first < BLOCK ? ~(type(uint256).max >> (BLOCK * (updates - first))) : type(uint256).max;
-                uint256 verdicts = _verdictsOf(offsets, scratch, own, first, mask);
+                uint256 special = _load(scratch, ballots, own, updates, first, mask);
+                uint256 verdicts = Lanes.median(scratch);
+                if (special != 0) verdicts = _recount(verdicts, special, ballots, own, updates, first, scratch);
                 Packed.putWord(scores, 2 * first, verdicts);
-                weights += _addDeviations(deviations, offsets, 2 * first, mask, verdicts);
+                verdicts &= ~Lanes.special(verdicts);
+                weights += Lanes.widen(verdicts);
+                _addDeviations(deviations, ballots, updates, first, mask, verdicts);
             }
         }
         result.scores = scores;
         result.anyVerified = weights != 0;
-        result.shares = _sharesOf(offsets, deviations, Lanes.sum(weights), own, scores);
+        result.shares = _sharesOf(ballots, deviations, Lanes.sum(weights), own, updates, scores);
     }
 
     /// What a score is worth where values are added: the two special ones count as nothing.
@@ -51,18 +55,21 @@ library Tally {
     }
 
     /// `deviations` come in lanes and count every update; a seat's own is taken out here.
-    function _sharesOf(uint256[] memory offsets, uint256[] memory deviations, uint256 weight, uint256[] memory own, bytes memory scores)
-        private
-        pure
-        returns (uint256[] memory shares)
-    {
+    function _sharesOf(
+        bytes calldata ballots,
+        uint256[] memory deviations,
+        uint256 weight,
+        uint256[] memory own,
+        uint256 updates,
+        bytes memory scores
+    ) private pure returns (uint256[] memory shares) {
         shares = deviations;
         for (uint256 ballot = 0; ballot < own.length; ++ballot) {
             uint256 counted = weight;
             uint256 deviation = Lanes.sum(deviations[ballot]);
             if (own[ballot] != NOBODY) {
                 uint256 verdict = ordinary(Packed.getUint16(scores, 2 * own[ballot]));
-                uint256 given = ordinary(_scoreIn(offsets[ballot], own[ballot]));
+                uint256 given = ordinary(Packed.uint16At(ballots, ballot * updates + own[ballot]));
                 counted -= verdict;
                 deviation -= given > verdict ? given - verdict : verdict - given;
             }
@@ -70,53 +77,58 @@ library Tally {
         }
     }
 
-    function _offsetsOf(bytes[] calldata ballots) private pure returns (uint256[] memory offsets) {
-        offsets = new uint256[](ballots.length);
-        for (uint256 i = 0; i < ballots.length; ++i) {
-            bytes calldata ballot = ballots[i];
-            uint256 offset;
-            assembly ("memory-safe") {
-                offset := ballot.offset
-            }
-            offsets[i] = offset;
-        }
-    }
-
-    function _scoreIn(uint256 offset, uint256 update) private pure returns (uint256 score) {
-        assembly ("memory-safe") {
-            score := shr(240, calldataload(add(offset, shl(1, update))))
-        }
-    }
-
-    /// The verdicts on sixteen updates, as they stand in a ballot.
-    function _verdictsOf(uint256[] memory offsets, uint256[] memory scratch, uint256[] memory own, uint256 first, uint256 mask)
+    /// Fills `scratch` with sixteen scores of every ballot. A seat's score for its own update is put where the lower median
+    /// is that of the others: below them if their number is even, else above. Returns the lanes in which any other ballot
+    /// has a special score.
+    function _load(uint256[] memory scratch, bytes calldata ballots, uint256[] memory own, uint256 updates, uint256 first, uint256 mask)
         private
         pure
-        returns (uint256 verdicts)
+        returns (uint256 special)
     {
+        uint256 neutral = own.length & 1 == 0 ? 0xffff : 0;
         unchecked {
-            uint256 special = Lanes.load(scratch, offsets, 2 * first, mask, 16) << 16;
-            verdicts = Lanes.median(scratch) << 16;
-            special |= Lanes.load(scratch, offsets, 2 * first, mask, 0);
-            verdicts |= Lanes.median(scratch);
-            for (uint256 i = 0; i < own.length; ++i) {
-                if (Packed.itemAt(own, i) - first < BLOCK) special |= 1 << (16 * (BLOCK - 1 - (Packed.itemAt(own, i) - first)));
+            for (uint256 ballot = 0; ballot < own.length; ++ballot) {
+                uint256 word = Packed.wordFrom(ballots, ballot * updates + first) & mask;
+                uint256 place = Packed.itemAt(own, ballot) - first;
+                if (place < BLOCK) {
+                    uint256 shift = 16 * (BLOCK - 1 - place);
+                    word &= ~(0xffff << shift);
+                    special |= Lanes.special(word);
+                    word |= neutral << shift;
+                } else {
+                    special |= Lanes.special(word);
+                }
+                Packed.putItem(scratch, ballot, word);
             }
+        }
+    }
+
+    /// `verdicts`, with those in the lanes of `special` decided by the rule itself. `sorted`: see `_countedScore`.
+    function _recount(
+        uint256 verdicts,
+        uint256 special,
+        bytes calldata ballots,
+        uint256[] memory own,
+        uint256 updates,
+        uint256 first,
+        uint256[] memory sorted
+    ) private pure returns (uint256) {
+        unchecked {
+            verdicts &= ~special;
             for (uint256 lane = 0; special != 0; ++lane) {
-                if (special & 0xffff != 0) {
-                    uint256 update = first + BLOCK - 1 - lane;
-                    uint256 changed = (verdicts >> (16 * lane) & 0xffff) ^ _countedScore(offsets, own, update, scratch);
-                    verdicts ^= changed << (16 * lane);
+                if (special & 1 != 0) {
+                    verdicts |= _countedScore(ballots, own, updates, first + BLOCK - 1 - lane, sorted) << (16 * lane);
                 }
                 special >>= 16;
             }
         }
+        return verdicts;
     }
 
     /// The rule itself, for one update: more than half INVALID or UNAVAILABLE decide; else the lower median of the rest.
     /// `sorted` is room for as many scores as there are ballots.
     /// DANGER: a single ballot can send every update this way, so it has to be cheap enough for the largest round.
-    function _countedScore(uint256[] memory offsets, uint256[] memory own, uint256 update, uint256[] memory sorted)
+    function _countedScore(bytes calldata ballots, uint256[] memory own, uint256 updates, uint256 update, uint256[] memory sorted)
         private
         pure
         returns (uint256)
@@ -125,9 +137,9 @@ library Tally {
         uint256 invalid;
         uint256 unavailable;
         unchecked {
-            for (uint256 ballot = 0; ballot < offsets.length; ++ballot) {
+            for (uint256 ballot = 0; ballot < own.length; ++ballot) {
                 if (Packed.itemAt(own, ballot) == update) continue;
-                uint256 value = _scoreIn(Packed.itemAt(offsets, ballot), update);
+                uint256 value = Packed.uint16At(ballots, ballot * updates + update);
                 if (value > SCORE_UNAVAILABLE) ++invalid;
                 else if (value == SCORE_UNAVAILABLE) ++unavailable;
                 else _insert(sorted, values++, value);
@@ -152,20 +164,22 @@ library Tally {
         }
     }
 
-    /// Adds |ballot - verdict| to the deviation of every ballot, and returns what the verdicts are worth, all in lanes.
-    function _addDeviations(uint256[] memory deviations, uint256[] memory offsets, uint256 skipped, uint256 mask, uint256 verdicts)
-        private
-        pure
-        returns (uint256 worth)
-    {
+    /// Adds |ballot - verdict| to the deviation of every ballot, in lanes of 32 bits.
+    function _addDeviations(
+        uint256[] memory deviations,
+        bytes calldata ballots,
+        uint256 updates,
+        uint256 first,
+        uint256 mask,
+        uint256 verdicts
+    ) private pure {
         unchecked {
-            (uint256 even, uint256 odd) = (Lanes.ordinary(verdicts >> 16), Lanes.ordinary(verdicts));
-            for (uint256 ballot = 0; ballot < offsets.length; ++ballot) {
-                uint256 word = Lanes.wordAt(offsets, ballot, skipped) & mask;
-                uint256 distance = Lanes.distance(Lanes.ordinary(word >> 16), even);
-                Lanes.add(deviations, ballot, distance + Lanes.distance(Lanes.ordinary(word), odd));
+            for (uint256 ballot = 0; ballot < deviations.length; ++ballot) {
+                uint256 word = Packed.wordFrom(ballots, ballot * updates + first) & mask;
+                word &= ~Lanes.special(word);
+                uint256 more = Lanes.widen(Lanes.distance(word, verdicts));
+                Packed.putItem(deviations, ballot, Packed.itemAt(deviations, ballot) + more);
             }
-            return even + odd;
         }
     }
 }

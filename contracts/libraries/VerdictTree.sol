@@ -4,6 +4,8 @@ pragma solidity ^0.8.28;
 /// Merkle trees over verdict leaves: sorted pairs from the left, an odd last node moves up unchanged.
 /// A leaf is the hash of 36 bytes and a node of 64, so that no node can pass for a leaf.
 library VerdictTree {
+    uint256 private constant SCORE = 0xffff000000000000000000000000000000000000000000000000000000000000; // the first two bytes
+
     function leafOf(uint256 member, bytes32 digest, uint256 score) internal pure returns (bytes32 leaf) {
         assembly ("memory-safe") {
             mstore(0x00, shl(240, member))
@@ -14,21 +16,19 @@ library VerdictTree {
         }
     }
 
-    /// One leaf per member; `digests` by member, `scores` by the order of `members`.
-    function leavesOf(uint256[] memory members, bytes32[] memory digests, bytes calldata scores) internal pure returns (bytes32[] memory leaves) {
-        leaves = new bytes32[](members.length);
+    /// One leaf per (uint16 member, bytes32 digest) in `records`; `scores` in their order.
+    function leavesOf(bytes memory records, bytes calldata scores) internal pure returns (bytes32[] memory leaves) {
+        leaves = new bytes32[](scores.length / 2);
         assembly ("memory-safe") {
-            let toLeaf := sub(leaves, members)
-            let place := add(members, 0x20)
-            let end := add(place, shl(5, mload(members)))
+            let to := add(leaves, 0x20)
             let score := scores.offset
-            digests := add(digests, 0x20)
-            for {} lt(place, end) { place := add(place, 0x20) } {
-                let member := mload(place)
-                mstore(0x00, shl(240, member))
-                mstore(0x02, mload(add(digests, shl(5, member))))
-                mstore(0x22, shl(240, shr(240, calldataload(score)))) // see leafOf
-                mstore(add(place, toLeaf), keccak256(0x00, 0x24))
+            let from := add(records, 0x20)
+            for { let end := add(from, mload(records)) } lt(from, end) { from := add(from, 34) } {
+                mstore(0x00, mload(from))
+                mstore(0x20, mload(add(from, 0x20)))
+                mstore(0x22, and(calldataload(score), SCORE)) // see leafOf
+                mstore(to, keccak256(0x00, 0x24))
+                to := add(to, 0x20)
                 score := add(score, 2)
             }
         }

@@ -33,7 +33,7 @@ contract RoundFailuresTest is RoundKit {
     }
 
     function absentIn(uint256 round) private view returns (uint256) {
-        (, uint16 absent) = rounds.committeeOf(job, round);
+        (, uint16 absent) = rounds.absencesOf(job, round);
         return absent;
     }
 

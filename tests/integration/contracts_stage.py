@@ -18,6 +18,7 @@ from commonweal.adapters.local_chain import advance_time, fund, mine
 from commonweal.adapters.transactions import Outbox, Receipt, TransactionSender
 from commonweal.protocol import signing
 from commonweal.protocol.commitments import (
+    SALT_BYTES,
     compute_ballot_commitment,
     compute_update_commitment,
     pack_entries,
@@ -177,7 +178,7 @@ class Stage:
         return word(f"update {job} {round_} {member}")
 
     def salt(self, job: int, round_: int, member: int) -> bytes:
-        return word(f"salt {job} {round_} {member}")
+        return word(f"salt {job} {round_} {member}")[:SALT_BYTES]
 
     def commitment(self, job: int, round_: int, member: int) -> bytes:
         opening = self.digest(job, round_, member), self.salt(job, round_, member)
@@ -214,15 +215,15 @@ class Stage:
     ) -> Receipt:
         """Opens `members` of a commitment batch."""
         entries = unpack_entries(self._batches(job, round_)[batch].entries)
-        opened, words = 0, []
+        opened, parts = 0, []
         for at, (member, commitment) in enumerate(entries):
             if member not in members:
-                words.append(commitment)
+                parts.append(commitment)
                 continue
             opened |= 1 << at
-            words += [self.digest(job, round_, member), self.salt(job, round_, member)]
+            parts += [self.digest(job, round_, member), self.salt(job, round_, member)]
         everyone = pack_members(member for member, _ in entries)
-        details = (job, round_, batch, everyone, opened, words)
+        details = (job, round_, batch, everyone, opened, b"".join(parts))
         return self.send(by or self.relay, "Rounds", "revealUpdates", *details)
 
     def commit_ballots(
@@ -261,8 +262,8 @@ class Stage:
         by: LocalAccount | None = None,
     ) -> Receipt:
         committee = self.round(job).committee
-        packed = [pack_scores(scores) for scores in ballots.values()]
-        salts = [self.salt(job, round_, committee[seat]) for seat in ballots]
+        packed = b"".join(pack_scores(scores) for scores in ballots.values())
+        salts = b"".join(self.salt(job, round_, committee[seat]) for seat in ballots)
         details = (job, round_, pack_seats(ballots), packed, salts)
         return self.send(by or self.relay, "Rounds", "revealBallots", *details)
 

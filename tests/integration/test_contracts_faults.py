@@ -89,7 +89,7 @@ def test_a_copied_commitment_cannot_be_opened(stage: Stage, workers: list[Worker
     batch = (job, 1, pack_members(range(4)), values, b"".join(signatures))
     stage.send(stage.relay, "Rounds", "commitUpdates", *batch)
     stage.mine()
-    opening = [copied, stage.digest(job, 1, 0), stage.salt(job, 1, 0), *values[2:]]
+    opening = b"".join([copied, stage.digest(job, 1, 0), stage.salt(job, 1, 0), *values[2:]])
     refused = refuse(stage, "revealUpdates", job, 1, 0, pack_members(range(4)), 0b10, opening)
     assert refused.name == "BatchWrong"
 
@@ -97,7 +97,7 @@ def test_a_copied_commitment_cannot_be_opened(stage: Stage, workers: list[Worker
 def test_messages_for_a_closed_phase(stage: Stage, workers: list[Worker]) -> None:
     job, members = start(stage, workers)
     stage.commit(job, 1, {member: members[member] for member in (0, 1)})
-    early = refuse(stage, "revealUpdates", job, 1, 0, pack_members([0]), 1, [word("a"), word("b")])
+    early = refuse(stage, "revealUpdates", job, 1, 0, pack_members([0]), 1, bytes(48))
     assert early.name == "PhaseWrong"
     assert early.arguments == {"job": job, "phase": Phase.COMMIT, "expected": Phase.REVEAL}
     stage.travel(WINDOW)
@@ -214,7 +214,7 @@ def test_invalid_and_unavailable_updates_and_an_absent_seat(
     stage.attest(job, 1, word("model"), [0, 1, 2], members)
     stage.finalise(job, 1)
     check_verdict_faults(stage, job, members)
-    absent = stage.reader.fetch_committee(job, 1, stage.now)[0][2]
+    absent = stage.reader.call("Rounds", "absencesOf", job, 1, at=stage.now)[0][2]
     stage.send(stage.account(), "Faults", "proveAbsent", job, 1, 2)
     assert (last_fault(stage, job).fault, last_fault(stage, job).member) == (Fault.ABSENT, absent)
     assert refuse(stage, "proveAbsent", job, 1, 1, contract="Faults").name == "FaultNotProven"
@@ -250,9 +250,9 @@ def test_a_ballot_that_does_not_open_its_commitment(stage: Stage, workers: list[
     ballots = {seat: [1, 2, 3, 4] for seat in range(3)}
     stage.commit_ballots(job, 1, ballots, members)
     salt = stage.salt(job, 1, stage.round(job).committee[0])
-    other = refuse(stage, "revealBallots", job, 1, b"\0", [pack_scores([1, 2, 3, 5])], [salt])
+    other = refuse(stage, "revealBallots", job, 1, b"\0", pack_scores([1, 2, 3, 5]), salt)
     assert (other.name, other.arguments) == ("BallotWrong", {"seat": 0})
-    short = refuse(stage, "revealBallots", job, 1, b"\0", [pack_scores([1])], [salt])
+    short = refuse(stage, "revealBallots", job, 1, b"\0", pack_scores([1]), salt)
     assert short.arguments == {"seat": 0, "have": 2, "need": 8}
     forger = stage.account()
     digest = signing.hash_model_attestation(stage.deployment.rounds_domain, job, 1, word("m"))

@@ -113,7 +113,12 @@ def test_what_the_chain_would_refuse_is_refused_with_its_code_and_numbers(
 
     replayed = {**troupe.commit(2, 0, worker), "round": 1}
     assert refusal(coordinator, replayed)[:2] == (400, "signature-wrong")
-    foreign = {**good, "signature": "0x" + "00" * 64}
+    nobody = {**good, "signature": "0x" + "00" * 64}
+    assert refusal(coordinator, nobody)[:2] == (400, "signature-wrong")
+    elsewhere = replace(stage.deployment.rounds_domain, chain_id=5)
+    sealed = bytes.fromhex(good["commitment"][2:])
+    signature = worker.sign(signing.hash_update_commitment(elsewhere, job, 1, sealed))
+    foreign = {**good, "signature": text(signature)}
     assert refusal(coordinator, foreign)[:2] == (400, "signature-wrong")
     assert refusal(coordinator, {**good, "job": 999})[:2] == (404, "job-unknown")
     assert refusal(coordinator, {**good, "member": 99})[:2] == (404, "member-unknown")
@@ -163,7 +168,7 @@ def test_a_wrong_opening_never_costs_the_others_their_batch(
     commits = [troupe.commit(1, member, worker) for member, worker in members.items()]
     coordinator.wait_mined(coordinator.accept(commits))
     coordinator.wait_phase(troupe.job, 1, "reveal")
-    wrong = {**troupe.reveal(1, 0), "salt": "0x" + "11" * 32}
+    wrong = {**troupe.reveal(1, 0), "salt": "0x" + "11" * 16}
     assert refusal(coordinator, wrong)[:2] == (400, "opening-wrong")
     # A list is checked as a whole before one of it is accepted.
     assert refusal(coordinator, [troupe.reveal(1, 1), wrong])[1] == "opening-wrong"

@@ -18,6 +18,7 @@ import pytest
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.deployment import load_deployment
+from commonweal.protocol.batches import opened_entries
 from commonweal.protocol.cids import Cid
 from commonweal.protocol.commitments import unpack_members, unpack_scores
 from commonweal.protocol.events import RoundTallied, UpdatesRevealed
@@ -201,8 +202,7 @@ def find_verified(kept: Kept, round_: int) -> tuple[int, Digest]:
     for event in events:
         if isinstance(event, UpdatesRevealed) and event.round == round_:
             assert event.opened == 2 ** len(unpack_members(event.members)) - 1
-            pairs = zip(unpack_members(event.members), event.words[::2], strict=True)
-            digests |= {member: Digest(word) for member, word in pairs}
+            digests |= {member: Digest(digest) for member, digest in opened_entries(event)}
     tallied = next(e for e in events if isinstance(e, RoundTallied) and e.round == round_)
     scores = zip(sorted(digests), unpack_scores(tallied.scores), strict=True)
     member = next(member for member, score in scores if 0 < score < 65_534)

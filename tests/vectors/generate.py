@@ -42,7 +42,7 @@ def build_commitments() -> dict[str, Any]:
     slots = [(1, 1, 0), (7, 3, 65_535), (2**64, 2**32 - 1, 256)]
     updates, ballots = [], []
     for job, round_, member in slots:
-        digest, salt = word(f"digest {member}"), word(f"salt {member}")
+        digest, salt = word(f"digest {member}"), word(f"salt {member}")[: commitments.SALT_BYTES]
         ballot = commitments.pack_scores([0, 1, 65_533, 65_534, 65_535, member])
         slot = {"job": job, "round": round_, "member": member, "salt": salt}
         bound = (CHAIN_ID, ROUNDS, job, round_, member)

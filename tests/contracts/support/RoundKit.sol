@@ -7,7 +7,8 @@ import {IJobBoard, JobParameters} from "../../../contracts/interfaces/IJobBoard.
 import {IModelLedger} from "../../../contracts/interfaces/IModelLedger.sol";
 import {IParameters, ProtocolParameters} from "../../../contracts/interfaces/IParameters.sol";
 import {IProviderRegistry, TRAINER, VALIDATOR} from "../../../contracts/interfaces/IProviderRegistry.sol";
-import {IRounds, Phase, RoundView} from "../../../contracts/interfaces/IRounds.sol";
+import {IRoundLens, RoundView} from "../../../contracts/interfaces/IRoundLens.sol";
+import {IRounds, Phase} from "../../../contracts/interfaces/IRounds.sol";
 import {NaiveTally} from "./NaiveTally.sol";
 import {Test} from "./Test.sol";
 
@@ -33,6 +34,7 @@ abstract contract RoundKit is Test {
     IJobBoard internal board;
     IModelLedger internal ledger;
     IRoundsInOne internal rounds;
+    IRoundLens internal lens;
     IFaults internal faults;
 
     uint256 internal job;
@@ -105,6 +107,7 @@ abstract contract RoundKit is Test {
         rounds = IRoundsInOne(create("Rounds", abi.encode(board, ledger, parameters)));
         faults = IFaults(create("Faults", abi.encode(registry, board, rounds, ledger, parameters)));
         assertEq(address(faults), next[4], "predicted addresses");
+        lens = IRoundLens(create("RoundLens", abi.encode(rounds, board)));
     }
 
     function create(string memory name, bytes memory arguments) private returns (address created) {
@@ -176,8 +179,8 @@ abstract contract RoundKit is Test {
         return keccak256(abi.encode("update", round, member));
     }
 
-    function saltOf(uint256 round, uint256 who) internal pure returns (bytes32) {
-        return keccak256(abi.encode("salt", round, who));
+    function saltOf(uint256 round, uint256 who) internal pure returns (bytes16) {
+        return bytes16(keccak256(abi.encode("salt", round, who)));
     }
 
     function modelOf(uint256 round) internal pure returns (bytes32) {
@@ -258,29 +261,22 @@ abstract contract RoundKit is Test {
         rounds.commitUpdates(job, round, pack16(who), words, signatures);
     }
 
-    function openings(uint256 round, uint256[] memory who, uint256 opened) internal view returns (bytes32[] memory words) {
-        uint256 count;
+    function openings(uint256 round, uint256[] memory who, uint256 opened) internal view returns (bytes memory) {
+        bytes[] memory parts = new bytes[](who.length);
         for (uint256 i = 0; i < who.length; ++i) {
-            count += 1 + (opened >> i & 1);
+            parts[i] = opened >> i & 1 == 0
+                ? abi.encodePacked(commitmentOf(round, who[i]))
+                : abi.encodePacked(updateOf(round, who[i]), saltOf(round, who[i]));
         }
-        words = new bytes32[](count);
-        uint256 next;
-        for (uint256 i = 0; i < who.length; ++i) {
-            if (opened >> i & 1 == 0) {
-                words[next++] = commitmentOf(round, who[i]);
-            } else {
-                words[next++] = updateOf(round, who[i]);
-                words[next++] = saltOf(round, who[i]);
-            }
-        }
+        return join(parts);
     }
 
     /// `who`: the members of the batch; bit i of `opened`: whose turn it is.
     function reveal(uint256 round, uint256 batch, uint256[] memory who, uint256 opened) internal {
-        bytes32[] memory words = openings(round, who, opened);
+        bytes memory opening = openings(round, who, opened);
         bool refused = _pending.length != 0;
         arm();
-        rounds.revealUpdates(job, round, batch, pack16(who), opened, words);
+        rounds.revealUpdates(job, round, batch, pack16(who), opened, opening);
         if (refused) return;
         bytes memory records;
         for (uint256 i = 0; i < who.length; ++i) {
@@ -297,13 +293,13 @@ abstract contract RoundKit is Test {
 
     /// Lets the seed block pass and gives it a hash.
     function seed() internal {
-        uint256 seedBlock = rounds.roundOf(job).seedBlock;
+        uint256 seedBlock = lens.roundOf(job).seedBlock;
         if (block.number <= seedBlock) vm.roll(seedBlock + 1);
         vm.setBlockhash(seedBlock, keccak256(abi.encode("block", seedBlock)));
     }
 
     function seatMembers() internal returns (uint16[] memory) {
-        committee = rounds.roundOf(job).committee;
+        committee = lens.roundOf(job).committee;
         return committee;
     }
 
@@ -319,8 +315,8 @@ abstract contract RoundKit is Test {
         }
     }
 
-    function ballotSalt(uint256 round, uint256 seat) internal pure returns (bytes32) {
-        return keccak256(abi.encode("ballot salt", round, seat));
+    function ballotSalt(uint256 round, uint256 seat) internal pure returns (bytes16) {
+        return bytes16(keccak256(abi.encode("ballot salt", round, seat)));
     }
 
     function ballotCommitment(uint256 round, uint256 seat) internal view returns (bytes32) {
@@ -347,11 +343,11 @@ abstract contract RoundKit is Test {
     }
 
     function revealBallots(uint256 round, uint256[] memory seats) internal {
-        bytes[] memory opened = new bytes[](seats.length);
-        bytes32[] memory salts = new bytes32[](seats.length);
+        bytes memory opened;
+        bytes memory salts;
         for (uint256 i = 0; i < seats.length; ++i) {
-            opened[i] = pack16(ballots[seats[i]]);
-            salts[i] = ballotSalt(round, seats[i]);
+            opened = bytes.concat(opened, pack16(ballots[seats[i]]));
+            salts = bytes.concat(salts, ballotSalt(round, seats[i]));
         }
         bool refused = _pending.length != 0;
         arm();
@@ -427,27 +423,27 @@ abstract contract RoundKit is Test {
 
     function toReveal(uint256 round, uint256 trainers) internal {
         commit(round, range(0, trainers));
-        assertEq(uint256(rounds.roundOf(job).phase), uint256(Phase.Reveal), "to reveal");
+        assertEq(uint256(lens.roundOf(job).phase), uint256(Phase.Reveal), "to reveal");
         seed();
     }
 
     function toBallots(uint256 round, uint256 trainers) internal {
         toReveal(round, trainers);
         reveal(round, 0, range(0, trainers), all(trainers));
-        assertEq(uint256(rounds.roundOf(job).phase), uint256(Phase.BallotCommit), "to ballots");
+        assertEq(uint256(lens.roundOf(job).phase), uint256(Phase.BallotCommit), "to ballots");
         judge();
     }
 
     function toBallotReveal(uint256 round, uint256 trainers) internal {
         toBallots(round, trainers);
         commitBallots(round, range(0, committee.length));
-        assertEq(uint256(rounds.roundOf(job).phase), uint256(Phase.BallotReveal), "to ballot reveal");
+        assertEq(uint256(lens.roundOf(job).phase), uint256(Phase.BallotReveal), "to ballot reveal");
     }
 
     function toAttest(uint256 round, uint256 trainers) internal {
         toBallotReveal(round, trainers);
         revealBallots(round, range(0, committee.length));
-        assertEq(uint256(rounds.roundOf(job).phase), uint256(Phase.Attest), "to attest");
+        assertEq(uint256(lens.roundOf(job).phase), uint256(Phase.Attest), "to attest");
     }
 
     function whole(uint256 round, uint256 trainers) internal {
@@ -457,7 +453,7 @@ abstract contract RoundKit is Test {
     }
 
     function current() internal view returns (RoundView memory) {
-        return rounds.roundOf(job);
+        return lens.roundOf(job);
     }
 
     function phase() internal view returns (uint256) {

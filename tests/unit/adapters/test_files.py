@@ -66,7 +66,7 @@ def test_no_addresses_file(tmp_path):
 
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_every_contract_has_an_abi(name):
-    assert {entry["type"] for entry in load_abi(name)} >= {"function", "error"}
+    assert "function" in {entry["type"] for entry in load_abi(name)}
 
 
 def test_a_keystore_opens_with_its_password_only(tmp_path):

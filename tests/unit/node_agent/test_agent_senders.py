@@ -180,23 +180,23 @@ RECORD = RoundRecord(
         CommitmentBatch(0, ((0, b"\x0a" * 32),)),
         CommitmentBatch(1, ((1, bytes.fromhex(UPDATE.message.commitment[2:])), (3, b"\x0b" * 32))),
     ),
-    ballots={1: BallotOpening(b"\0\1\0\2", b"\x0c" * 32)},
+    ballots={1: BallotOpening(b"\0\1\0\2", b"\x0c" * 16)},
 )
 
 
 def test_a_lone_reveal_repeats_its_batch() -> None:
     (call,) = compute_calls(open_update(UPDATE), lambda *_: RECORD)
-    batch, members, opened, words = call.args[2:]  # type: ignore[misc]
+    batch, members, opened, openings = call.args[2:]  # type: ignore[misc]
     assert (batch, members, opened) == (1, b"\0\1\0\3", 1)
-    assert words == (UPDATE.content, UPDATE.salt, b"\x0b" * 32)
+    assert openings == UPDATE.content + UPDATE.salt + b"\x0b" * 32
 
 
 def test_a_lone_ballot_repeats_those_revealed_so_that_it_can_complete_them() -> None:
     (call,) = compute_calls(open_ballot(BALLOT, 0), lambda *_: RECORD)
     assert call.args[2:] == (
         b"\0\1",
-        (BALLOT.content, b"\0\1\0\2"),
-        (BALLOT.salt, b"\x0c" * 32),
+        BALLOT.content + b"\0\1\0\2",
+        BALLOT.salt + b"\x0c" * 16,
     )
 
 

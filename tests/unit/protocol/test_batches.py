@@ -16,7 +16,7 @@ from commonweal.protocol.batches import (
     reveal_updates,
     tally_ballots,
 )
-from commonweal.protocol.commitments import pack_entries, pack_members, pack_scores
+from commonweal.protocol.commitments import SALT_BYTES, pack_entries, pack_members, pack_scores
 from commonweal.protocol.events import (
     BallotsCommitted,
     BallotsRevealed,
@@ -43,6 +43,10 @@ def word(number: int) -> bytes:
     return number.to_bytes(32)
 
 
+def salt_of(number: int) -> bytes:
+    return number.to_bytes(SALT_BYTES)
+
+
 def hex_(data: bytes) -> str:
     return "0x" + data.hex()
 
@@ -55,12 +59,14 @@ def commitment(member: int) -> UpdateCommitmentMessage:
 
 
 def reveal(member: int) -> UpdateRevealMessage:
-    digest, salt = hex_(word(200 + member)), hex_(word(300 + member))
+    digest, salt = hex_(word(200 + member)), hex_(salt_of(300 + member))
     return UpdateRevealMessage(job=1, round=2, member=member, digest=digest, salt=salt)
 
 
 def ballot(seat: int) -> BallotRevealMessage:
-    return BallotRevealMessage(job=1, round=2, seat=seat, scores=(seat, 7), salt=hex_(word(seat)))
+    return BallotRevealMessage(
+        job=1, round=2, seat=seat, scores=(seat, 7), salt=hex_(salt_of(seat))
+    )
 
 
 def attestation(seat: int, model: int) -> ModelAttestationMessage:
@@ -91,8 +97,8 @@ def test_more_than_256_commitments_take_two_calls() -> None:
 def test_a_reveal_repeats_the_commitments_of_those_who_did_not_come() -> None:
     record = RoundRecord(1, 2, batches=(batch_of(4, 1, 7),))
     (call,) = reveal_updates([reveal(1)], record)
-    words = (word(104), word(201), word(301), word(107))
-    assert call.args == (1, 2, 0, pack_members([4, 1, 7]), 0b010, words)
+    openings = word(104) + word(201) + salt_of(301) + word(107)
+    assert call.args == (1, 2, 0, pack_members([4, 1, 7]), 0b010, openings)
 
 
 def test_reveals_of_two_batches_are_two_calls_and_a_batch_of_nobody_is_none() -> None:
@@ -112,13 +118,13 @@ def test_ballot_commitments_go_by_seat() -> None:
 
 
 def test_whoever_completes_the_ballots_gives_the_earlier_ones_again() -> None:
-    record = RoundRecord(1, 2, ballots={2: BallotOpening(pack_scores([5, 6]), word(55))})
+    record = RoundRecord(1, 2, ballots={2: BallotOpening(pack_scores([5, 6]), salt_of(55))})
     alone = reveal_ballots([ballot(0)], record, repeat=False)
-    assert alone.args[2:] == (b"\x00", (pack_scores([0, 7]),), (word(0),))
+    assert alone.args[2:] == (b"\x00", pack_scores([0, 7]), salt_of(0))
     complete = reveal_ballots([ballot(0)], record, repeat=True)
-    ballots = (pack_scores([0, 7]), pack_scores([5, 6]))
-    assert complete.args[2:] == (b"\x00\x02", ballots, (word(0), word(55)))
-    assert tally_ballots(record).args[2:] == (b"\x02", (pack_scores([5, 6]),), (word(55),))
+    ballots = pack_scores([0, 7, 5, 6])
+    assert complete.args[2:] == (b"\x00\x02", ballots, salt_of(0) + salt_of(55))
+    assert tally_ballots(record).args[2:] == (b"\x02", pack_scores([5, 6]), salt_of(55))
 
 
 def test_the_model_with_most_seats_is_attested_first() -> None:
@@ -142,7 +148,7 @@ def test_a_join_keeps_its_proof() -> None:
 
 def test_a_round_is_collected_from_its_events_and_no_others() -> None:
     revealed = UpdatesRevealed(
-        REF, 1, 2, 0, pack_members([4, 1]), 0b10, (word(104), word(201), word(301))
+        REF, 1, 2, 0, pack_members([4, 1]), 0b10, word(104) + word(201) + salt_of(301)
     )
     record = collect_round(
         [
@@ -151,7 +157,7 @@ def test_a_round_is_collected_from_its_events_and_no_others() -> None:
             UpdatesCommitted(REF, 2, 2, 0, pack_entries([(9, word(109))])),
             revealed,
             BallotsCommitted(REF, 1, 2, b"\x01", (word(7),)),
-            BallotsRevealed(REF, 1, 2, b"\x01", (pack_scores([3]),), (word(8),)),
+            BallotsRevealed(REF, 1, 2, b"\x01", pack_scores([3]), salt_of(8)),
             RoundTallied(REF, 1, 2, pack_scores([3]), pack_scores([10_000])),
             ModelAttested(REF, 1, 2, Digest(word(66)), b"\x01"),
         ],
@@ -165,7 +171,7 @@ def test_a_round_is_collected_from_its_events_and_no_others() -> None:
         reveals=(pack_entries([(1, word(201))]),),
         digests={1: Digest(word(201))},
         sealed={1: word(7)},
-        ballots={1: BallotOpening(pack_scores([3]), word(8))},
+        ballots={1: BallotOpening(pack_scores([3]), salt_of(8))},
         scores=pack_scores([3]),
         shares=pack_scores([10_000]),
         attestations={1: Digest(word(66))},

@@ -74,7 +74,7 @@ WHOLE_ROUND = [
     phase(1, Phase.BALLOT_COMMIT),
     ev.BallotsCommitted(REF, 1, 1, pack_seats([0, 2]), (bytes(32),) * 2),
     phase(1, Phase.BALLOT_REVEAL),
-    ev.BallotsRevealed(REF, 1, 1, pack_seats([0, 2]), (b"", b""), (bytes(32),) * 2),
+    ev.BallotsRevealed(REF, 1, 1, pack_seats([0, 2]), b"", bytes(32)),
     ev.RoundTallied(REF, 1, 1, b"", b""),
     phase(1, Phase.ATTEST, 12),
     ev.ModelAttested(REF, 1, 1, MODEL, pack_seats([0, 1, 2])),
@@ -150,7 +150,7 @@ IMPOSSIBLE = {
     "a member on two seats": (10, ev.CommitteeDrawn(REF, 1, 1, bytes(32), (1, 1))),
     "more seats than asked for": (10, ev.CommitteeDrawn(REF, 1, 1, bytes(32), (0, 1, 2, 3))),
     "a ballot from no seat": (13, ev.BallotsCommitted(REF, 1, 1, b"\x03", (bytes(32),))),
-    "a ballot not committed": (15, ev.BallotsRevealed(REF, 1, 1, b"\x01", (b"",), (bytes(32),))),
+    "a ballot not committed": (15, ev.BallotsRevealed(REF, 1, 1, b"\x01", b"", bytes(16))),
     "a tally before its phase": (13, ev.RoundTallied(REF, 1, 1, b"", b"")),
     "an attestation twice": (19, ev.ModelAttested(REF, 1, 1, MODEL, b"\x01")),
     "a model nobody agreed on": (18, ev.RoundFinalised(REF, 1, 1, MODEL, bytes(32))),
@@ -253,7 +253,7 @@ class Contract(RuleBasedStateMachine):
     def reveal_ballots(self, data):
         if sealed := self.round_.ballots_committed:
             seats = pack_seats(self.some(data, sealed))
-            self.emit(ev.BallotsRevealed(REF, 1, self.round_.round, seats, (), ()))
+            self.emit(ev.BallotsRevealed(REF, 1, self.round_.round, seats, b"", b""))
 
     @precondition(lambda self: self.is_in(Phase.ATTEST))
     @rule(data=st.data(), model=st.sampled_from([MODEL, Digest(b"\x02" * 32)]))

@@ -33,6 +33,10 @@ def word(number: int) -> bytes:
     return number.to_bytes(32)
 
 
+def salt(number: int) -> bytes:
+    return number.to_bytes(16)
+
+
 PARAMETERS = JobParameters(
     spec_digest=Digest(word(1)),
     initial_model=Digest(word(2)),
@@ -137,18 +141,18 @@ def commit(round_: int, members: Sequence[int], job: int = 1) -> list[Script]:
 
 
 def reveal(round_: int, members: Sequence[int], job: int = 1) -> list[Script]:
-    words = tuple(w for m in members for w in (word(200 + m), word(300 + m)))
+    openings = b"".join(word(200 + m) + salt(m) for m in members)
     opened = (1 << len(members)) - 1
     packed = pack_members(members)
     return [
         lambda ref: ev.CommitteeDrawn(ref, job, round_, word(9), (0, 1, 2)),
-        lambda ref: ev.UpdatesRevealed(ref, job, round_, 0, packed, opened, words),
+        lambda ref: ev.UpdatesRevealed(ref, job, round_, 0, packed, opened, openings),
     ]
 
 
 def finish(round_: int, scores: Sequence[int], model: int, job: int = 1) -> list[Script]:
-    ballots = tuple(pack_scores(scores) for _ in range(3))
-    salts, seats = (word(7),) * 3, b"\x00\x01\x02"
+    ballots = pack_scores(scores) * 3
+    salts, seats = salt(7) * 3, b"\x00\x01\x02"
     payments = b"".join(m.to_bytes(2) + (1000 + m).to_bytes(4) for m in range(len(scores)))
     packed, shares = pack_scores(scores), pack_scores([10_000] * 3)
     spent = Wei(22 * sum(1000 + m for m in range(len(scores))) + 5)

@@ -67,7 +67,7 @@ def flood(store: EmbeddedStore) -> int:
 def chain_naming(spec: str, initial: str, update: str, voted: str) -> ScriptedChain:
     digests = [digest_of_cid(cid) for cid in (spec, initial)]
     parameters = replace(PARAMETERS, spec_digest=digests[0], initial_model=digests[1])
-    words = (bytes(digest_of_cid(update)), script.word(300))
+    openings = bytes(digest_of_cid(update)) + script.salt(0)
     steps: list[list[script.Script]] = [
         script.register(),
         [lambda r: ev.JobCreated(r, 1, OWNERS[3], digests[0], Wei(10**20), Wei(22), 1, parameters)],
@@ -76,7 +76,7 @@ def chain_naming(spec: str, initial: str, update: str, voted: str) -> ScriptedCh
         script.commit(1, [0, 1]),
         [
             lambda r: ev.CommitteeDrawn(r, 1, 1, script.word(9), (0, 1, 2)),
-            lambda r: ev.UpdatesRevealed(r, 1, 1, 0, pack_members([0]), 1, words),
+            lambda r: ev.UpdatesRevealed(r, 1, 1, 0, pack_members([0]), 1, openings),
             lambda r: ev.ModelAttested(r, 1, 1, Digest(digest_of_cid(voted)), b"\x01"),
         ],
     ]

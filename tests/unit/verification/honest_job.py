@@ -18,6 +18,7 @@ from commonweal.learning.encoding import encode_update
 from commonweal.learning.weights import Weights, encode_weights, initial_weights
 from commonweal.protocol import events as ev
 from commonweal.protocol.commitments import (
+    SALT_BYTES,
     compute_ballot_commitment,
     compute_update_commitment,
     pack_entries,
@@ -162,15 +163,15 @@ class HonestJob:
 
     def _commit_and_reveal(self, number: int, updates: dict[int, tuple[Digest, Weights]]) -> None:
         self.deltas = {member: delta for member, (_, delta) in updates.items()}
-        entries, words = [], []
+        entries, openings = [], []
         for member, (digest, _) in updates.items():
-            salt = _word("salt", number, member)
+            salt = _word("salt", number, member)[:SALT_BYTES]
             slot = (CHAIN_ID, ROUNDS, JOB, number, member)
             entries.append((member, compute_update_commitment(*slot, digest, salt)))
-            words += [bytes(digest), salt]
+            openings += [bytes(digest), salt]
         self.add(ev.UpdatesCommitted, JOB, number, 0, pack_entries(entries))
         members, opened = pack_members(updates), 2 ** len(updates) - 1
-        self.add(ev.UpdatesRevealed, JOB, number, 0, members, opened, tuple(words))
+        self.add(ev.UpdatesRevealed, JOB, number, 0, members, opened, b"".join(openings))
 
     def _draw(self, number: int) -> tuple[int, ...]:
         block = 1000 + number
@@ -191,7 +192,7 @@ class HonestJob:
             )
             for seat in range(len(committee))
         }
-        salts = {seat: _word("ballot", number, seat) for seat in ballots}
+        salts = {seat: _word("ballot", number, seat)[:SALT_BYTES] for seat in ballots}
         commitments = tuple(
             compute_ballot_commitment(
                 CHAIN_ID, ROUNDS, JOB, number, committee[seat], pack_scores(scores), salts[seat]
@@ -200,8 +201,8 @@ class HonestJob:
         )
         seats = pack_seats(ballots)
         self.add(ev.BallotsCommitted, JOB, number, seats, commitments)
-        packed = tuple(pack_scores(scores) for scores in ballots.values())
-        self.add(ev.BallotsRevealed, JOB, number, seats, packed, tuple(salts.values()))
+        packed = b"".join(pack_scores(scores) for scores in ballots.values())
+        self.add(ev.BallotsRevealed, JOB, number, seats, packed, b"".join(salts.values()))
         return ballots
 
     def _finalise(self, number, digests, committee, result) -> None:  # type: ignore[no-untyped-def]
