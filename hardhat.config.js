@@ -18,7 +18,12 @@ export default {
     },
   },
   paths: { sources: "./contracts", tests: { solidity: "./tests/contracts" } },
-  test: { solidity: { fsPermissions: { readDirectory: ["./tests/vectors", "./artifacts/contracts"] } } },
+  test: {
+    solidity: {
+      // COMMONWEAL_ARTIFACTS: contracts from elsewhere, with a planted bug (tests/contracts/planted).
+      fsPermissions: { readDirectory: ["./tests/vectors", process.env.COMMONWEAL_ARTIFACTS ?? "./artifacts/contracts"] },
+    },
+  },
   networks: {
     // The local network of `weal dev`, `weal demo` and the tests: blocks come on demand and every
     // quarter of a second, since a committee draw waits for a block after the one that closed COMMIT.

@@ -111,7 +111,8 @@ abstract contract RoundKit is Test {
     }
 
     function create(string memory name, bytes memory arguments) private returns (address created) {
-        string memory path = string.concat(vm.projectRoot(), "/artifacts/contracts/", name, ".sol/", name, ".json");
+        string memory folder = vm.envOr("COMMONWEAL_ARTIFACTS", string.concat(vm.projectRoot(), "/artifacts/contracts"));
+        string memory path = string.concat(folder, "/", name, ".sol/", name, ".json");
         bytes memory code = bytes.concat(vm.parseJsonBytes(vm.readFile(path), ".bytecode"), arguments);
         assembly ("memory-safe") {
             created := create(0, add(code, 0x20), mload(code))

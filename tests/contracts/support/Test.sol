@@ -43,6 +43,7 @@ interface Vm {
     function snapshotState() external returns (uint256);
     function revertToState(uint256 snapshot) external returns (bool);
     function readFile(string calldata path) external view returns (string memory);
+    function envOr(string calldata name, string calldata otherwise) external view returns (string memory);
     function projectRoot() external view returns (string memory);
     function parseJson(string calldata json, string calldata key) external pure returns (bytes memory);
     function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
