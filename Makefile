@@ -10,7 +10,7 @@ SOLIDITY := $(shell find contracts -name '*.sol' 2>/dev/null)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile abi demo dev test check lint types imports contracts unit integration clean distclean
+.PHONY: help setup compile abi demo dev test check lint types imports contracts unit integration differential clean distclean
 
 help: ## print this text
 	@echo "Commonweal: train models together without trusting each other."
@@ -71,6 +71,9 @@ unit: compile ## fast tests of the Python code
 
 integration: compile ## tests that start real processes: Hardhat node, coordinator, agents
 	pytest -n0 --timeout=300 -m integration tests
+
+differential: setup ## Python and Solidity compared on 10,000 random cases of each kind (minutes)
+	WEAL_TEST_CASES=10000 pytest -n0 -m integration tests/integration/differential
 
 clean: ## remove caches and build results, keep what was installed
 	rm -rf artifacts cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
