@@ -159,6 +159,7 @@ contract JobBoard is Membership {
     }
 
     function _create(address requester, JobParameters memory asked, uint256 escrow) private returns (uint256 job) {
+        parameters.requireEntryOpen();
         uint256 version = parameters.currentVersion();
         JobRules.check(asked, parameters.parametersAt(version));
         uint256 need = uint256(asked.rounds) * asked.pricePerRound;

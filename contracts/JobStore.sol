@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {IJobBoard, JobParameters, JobState} from "./interfaces/IJobBoard.sol";
 import {IParameters} from "./interfaces/IParameters.sol";
 import {IProviderRegistry} from "./interfaces/IProviderRegistry.sol";
@@ -89,17 +90,20 @@ abstract contract JobStore is IJobBoard, EIP712 {
         emit JobStateChanged(job, state);
     }
 
-    /// Signatures are 64 bytes (EIP-2098).
+    /// Signatures are 64 bytes (EIP-2098); of a signer that is a contract, whatever it takes for its own (ERC-1271).
     function _checkSignature(bytes32 structHash, uint256 deadline, bytes calldata signature, address signer)
         internal
         view
     {
         if (block.timestamp > deadline) revert SignatureExpired(deadline);
+        bytes32 digest = _hashTypedDataV4(structHash);
         address recovered;
         if (signature.length == 64) {
-            (recovered,,) =
-                ECDSA.tryRecover(_hashTypedDataV4(structHash), bytes32(signature[:32]), bytes32(signature[32:]));
+            (recovered,,) = ECDSA.tryRecover(digest, bytes32(signature[:32]), bytes32(signature[32:]));
         }
-        if (recovered == address(0) || recovered != signer) revert SignatureWrong(recovered, signer);
+        if (recovered != address(0) && recovered == signer) return;
+        // An account may have code and a key (EIP-7702), so the key was asked first.
+        if (signer.code.length != 0 && SignatureChecker.isValidERC1271SignatureNowCalldata(signer, digest, signature)) return;
+        revert SignatureWrong(recovered, signer);
     }
 }

@@ -37,6 +37,7 @@ abstract contract Membership is Rewards {
             revert JobStateWrong(job, record.state);
         }
         if (rounds.isDrawPending(job)) revert DrawPending(job);
+        parameters.requireEntryOpen();
         Provider memory known = registry.providerOf(provider);
         uint256 nonce = record.places[provider].nonce++;
         bytes32 structHash = keccak256(abi.encode(JOB_JOIN_TYPEHASH, job, provider, roles, stake, nonce, deadline));

@@ -6,11 +6,13 @@ import {IParameters, ProtocolParameters} from "./interfaces/IParameters.sol";
 
 /// Whoever the authority lets `publish` sets the slashes, delays and treasury of every job created from then on:
 /// put a timelock before it. Nobody can change a published version, nor which version a job runs under.
+/// Whoever it lets `pauseEntry` can keep newcomers out, and nobody in.
 contract Parameters is IParameters, AccessManaged {
     uint256 private constant MAX_BPS = 10_000;
     uint256 private constant MAX_DELAY = 365 days;
 
     uint256 public currentVersion;
+    bool public isEntryPaused;
     mapping(uint256 version => ProtocolParameters) private _versions;
 
     constructor(address authority_, ProtocolParameters memory initial) AccessManaged(authority_) {
@@ -20,6 +22,20 @@ contract Parameters is IParameters, AccessManaged {
     /// Binds jobs and unbondings that start after it; the running ones keep their version. Versions count from 1.
     function publish(ProtocolParameters calldata parameters) external restricted returns (uint256 version) {
         return _publish(parameters);
+    }
+
+    function pauseEntry() external restricted {
+        isEntryPaused = true;
+        emit EntryPaused();
+    }
+
+    function resumeEntry() external restricted {
+        isEntryPaused = false;
+        emit EntryResumed();
+    }
+
+    function requireEntryOpen() external view {
+        if (isEntryPaused) revert EntryIsPaused();
     }
 
     function parametersAt(uint256 version) external view returns (ProtocolParameters memory) {

@@ -51,6 +51,7 @@ contract ProviderRegistry is IProviderRegistry, ReentrancyGuardTransient {
         external
         nonReentrant
     {
+        parameters.requireEntryOpen();
         Provider storage provider = _providers[msg.sender];
         if (provider.operator != address(0)) revert AlreadyRegistered(msg.sender);
         _checkRoles(roles);

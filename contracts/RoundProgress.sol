@@ -218,7 +218,6 @@ abstract contract RoundProgress is RoundStore {
     function _next(uint256 job, Header memory header) internal {
         if (board.endRound(job)) return _open(job, header);
         header.phase = Phase.None;
-        header.seats = 0;
         header.agreed = false;
     }
 

@@ -34,6 +34,7 @@ TOKEN = 10**18  # wei
 LOCAL_SUPPLY = 1_000_000_000 * TOKEN
 _DAY = 86_400
 _ADMIN_ROLE = 0
+_GUARDIAN_ROLE = 1
 _TIMEOUT = 300.0  # seconds for one transaction to be mined
 
 
@@ -95,11 +96,13 @@ def deploy(
     token: Address | None = None,
     admin: Address | None = None,
     admin_delay: int = 0,
+    guardian: Address | None = None,
 ) -> Deployment:
     """Deploys everything with `account`, which needs the chain's coin for gas.
 
     Without `token`, a new one, all of it held by `account`. `admin` (default: `account`) may
-    publish parameters, `admin_delay` seconds after it announced them.
+    publish parameters, `admin_delay` seconds after it announced them. `guardian` (default: `admin`)
+    may pause and resume the entry of newcomers, at once.
     Raises AddressUnexpected, DeploymentFailed, ContractReverted.
     """
     deployer = Address(account.address)
@@ -107,6 +110,7 @@ def deploy(
     reader = _plan(rpc_url, deployer, token)
     for name in _compute_order(token):
         _create(reader, account, name, _compute_arguments(reader.deployment, name, deployer, rules))
+    _appoint_guardian(reader, account, guardian or admin or deployer)
     _appoint_admin(reader, account, admin or deployer, admin_delay)
     return reader.deployment
 
@@ -163,6 +167,15 @@ def _create(
         message = f"{name} came to {created}, not to {expected}: is the key used elsewhere?"
         raise AddressUnexpected(message, have=created, need=expected)
     log.info("contract deployed", contract=name, address=expected, gas=receipt["gasUsed"])
+
+
+def _appoint_guardian(reader: ChainReader, account: LocalAccount, guardian: Address) -> None:
+    selectors = [
+        reader.encode("Parameters", function)[1][:4] for function in ("pauseEntry", "resumeEntry")
+    ]
+    target = reader.deployment["Parameters"]
+    _call_manager(reader, account, "setTargetFunctionRole", target, selectors, _GUARDIAN_ROLE)
+    _call_manager(reader, account, "grantRole", _GUARDIAN_ROLE, guardian, 0)
 
 
 def _appoint_admin(reader: ChainReader, account: LocalAccount, admin: Address, delay: int) -> None:

@@ -52,6 +52,12 @@ def deploy(
     admin: Annotated[
         str | None, typer.Option(help="May publish new parameters; default: the deployer.")
     ] = None,
+    admin_delay: Annotated[
+        int, typer.Option(min=0, help="Seconds between announcing new parameters and their day.")
+    ] = 172_800,
+    guardian: Annotated[
+        str | None, typer.Option(help="May pause the entry of newcomers; default: the admin.")
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Addresses file to write.")
     ] = opt.DEFAULT_DEPLOYMENT,
@@ -69,6 +75,8 @@ def deploy(
         parameters=public_parameters(Address(treasury or account.address)),
         token=Address(token) if token else None,
         admin=Address(admin) if admin else None,
+        admin_delay=admin_delay,
+        guardian=Address(guardian) if guardian else None,
     )
     deployment.save(output)
     if json:

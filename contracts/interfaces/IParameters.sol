@@ -21,11 +21,19 @@ struct ProtocolParameters {
 
 interface IParameters {
     event ParametersPublished(uint256 indexed version, ProtocolParameters parameters);
+    event EntryPaused();
+    event EntryResumed();
 
     error ParametersInvalid(string field, uint256 value, uint256 limit);
     error ParametersUnknown(uint256 version);
+    error EntryIsPaused();
 
     function publish(ProtocolParameters calldata parameters) external returns (uint256 version);
+    /// Until `resumeEntry`: no new jobs, joins or registrations. Nothing else ever stops.
+    function pauseEntry() external;
+    function resumeEntry() external;
+    function isEntryPaused() external view returns (bool);
+    function requireEntryOpen() external view;
     function currentVersion() external view returns (uint256);
     function parametersAt(uint256 version) external view returns (ProtocolParameters memory);
 }
