@@ -10,7 +10,7 @@ SOLIDITY := $(shell find contracts -name '*.sol' 2>/dev/null)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile abi demo dev test check lint types imports contracts unit integration differential clean distclean
+.PHONY: help setup compile abi demo dev test check lint types imports contracts unit integration differential gas clean distclean
 
 help: ## print this text
 	@echo "Commonweal: train models together without trusting each other."
@@ -75,9 +75,14 @@ integration: compile ## tests that start real processes: Hardhat node, coordinat
 differential: setup ## Python and Solidity compared on 10,000 random cases of each kind (minutes)
 	WEAL_TEST_CASES=10000 pytest -n0 -m integration tests/integration/differential
 
+include tests/analysis.mk
+
+gas: setup ## renew the gas snapshot, bench/results/gas.json
+	python -m bench.gas_snapshot --write
+
 clean: ## remove caches and build results, keep what was installed
 	rm -rf artifacts cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(PY_SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove what was installed too
-	rm -rf .venv node_modules *.egg-info
+	rm -rf .venv .tools node_modules *.egg-info

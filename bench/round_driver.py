@@ -12,6 +12,7 @@ from itertools import count
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils.crypto import keccak
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
@@ -58,7 +59,7 @@ STAKE = Wei(100 * ETHER)
 PRICE = Wei(1000 * ETHER)
 ROSTER_PAGE = 128  # members whose operators one sealRoster call stores as code
 _WINDOW = 86_400
-_FOREVER = 2**40
+FOREVER = 2**40
 _RECRUITING = 30 * 86_400
 
 Gas = dict[str, int]  # by phase
@@ -111,7 +112,7 @@ class Network:
 
 def build_network(rpc_url: str, trainers: int, committee_size: int, rounds: int) -> Network:
     """Deploys, registers everybody, opens a job and seals its roster."""
-    deployer = _create_account(rpc_url, "deployer")
+    deployer = create_account(rpc_url, "deployer")
     reader = ChainReader(rpc_url, deploy(rpc_url, deployer))
     engine = create_engine(
         "sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool
@@ -119,7 +120,7 @@ def build_network(rpc_url: str, trainers: int, committee_size: int, rounds: int)
     create_outbox_tables(engine)
     outbox = Outbox(engine)
     people = tuple(
-        Trainer(_create_account(rpc_url, f"owner {i}"), Account.create(f"operator {i}"))
+        Trainer(create_account(rpc_url, f"owner {i}"), _key_of(f"operator {i}"))
         for i in range(trainers)
     )
     relay = TransactionSender(reader, deployer, outbox)
@@ -133,9 +134,15 @@ def build_network(rpc_url: str, trainers: int, committee_size: int, rounds: int)
     return network
 
 
-def _create_account(rpc_url: str, entropy: str) -> LocalAccount:
-    account: LocalAccount = Account.create(entropy)
+def create_account(rpc_url: str, name: str) -> LocalAccount:
+    """The same key for a name in every run, with coins for gas."""
+    account = _key_of(name)
     fund(rpc_url, Address(account.address), Wei(10 * ETHER))
+    return account
+
+
+def _key_of(name: str) -> LocalAccount:
+    account: LocalAccount = Account.from_key(keccak(text=name))
     return account
 
 
@@ -143,12 +150,12 @@ def _open_job(network: Network, rounds: int) -> None:
     escrow = rounds * PRICE
     board = network.reader.deployment.contracts["JobBoard"]
     network.send(ContractCall("CommonwealToken", "approve", (board, escrow)))
-    parameters = _job_parameters(network, rounds)
+    parameters = job_parameters(network, rounds)
     network.send(ContractCall("JobBoard", "createJob", (astuple(parameters), escrow)))
     network.job = network.reader.fetch_job_count(network.reader.fetch_head().number)
 
 
-def _job_parameters(network: Network, rounds: int) -> JobParameters:
+def job_parameters(network: Network, rounds: int, min_stake: Wei = STAKE) -> JobParameters:
     return JobParameters(
         spec_digest=Digest(bytes([1]) * 32),
         initial_model=Digest(bytes([2]) * 32),
@@ -160,7 +167,7 @@ def _job_parameters(network: Network, rounds: int) -> JobParameters:
         min_trainers=2,
         max_trainers=len(network.trainers),
         committee_size=network.committee_size,
-        min_stake=STAKE,
+        min_stake=min_stake,
         commit_window=_WINDOW,
         reveal_window=_WINDOW,
         ballot_commit_window=_WINDOW,
@@ -182,9 +189,9 @@ def _enrol(network: Network, member: int) -> None:
     announced = (trainer.operator.address, int(roles), STAKE, "http://127.0.0.1", bytes(32))
     network.send(ContractCall("ProviderRegistry", "register", announced), owner)
     board = Domain(network.reader.chain_id, network.reader.deployment.contracts["JobBoard"])
-    digest = hash_job_join(board, network.job, owner.address, roles, STAKE, 0, _FOREVER)
+    digest = hash_job_join(board, network.job, owner.address, roles, STAKE, 0, FOREVER)
     signature = sign_compact(bytes(trainer.operator.key), digest)
-    join = (network.job, owner.address, int(roles), STAKE, _FOREVER, (), signature)
+    join = (network.job, owner.address, int(roles), STAKE, FOREVER, (), signature)
     network.send(ContractCall("JobBoard", "joinJob", join))
 
 
