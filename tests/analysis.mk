@@ -1,0 +1,20 @@
+# Analysers of the contracts. Each has its own environment below .tools; all comes from npm and PyPI.
+# forge's npm package holds one binary; here the one for Linux on x86-64.
+
+FORGE_VERSION := 1.7.1
+export PATH := $(CURDIR)/.tools/forge/node_modules/@foundry-rs/forge-linux-amd64/bin:$(PATH)
+
+.PHONY: slither
+
+.tools/forge/.installed: node_modules/.installed
+	npm install --silent --no-save --prefix .tools/forge @foundry-rs/forge-linux-amd64@$(FORGE_VERSION)
+	@touch $@
+
+.tools/slither/.installed:
+	$(PYTHON) -m venv .tools/slither
+	.tools/slither/bin/pip install --quiet slither-analyzer==0.11.6
+	@touch $@
+
+slither: .tools/forge/.installed .tools/slither/.installed ## static analysis: every finding must be explained
+	SYNTAX_ONLY=1 forge build --quiet
+	python tests/slither/check.py .tools/slither/bin/slither
