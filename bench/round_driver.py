@@ -112,32 +112,47 @@ class Network:
 
 def build_network(rpc_url: str, trainers: int, committee_size: int, rounds: int) -> Network:
     """Deploys, registers everybody, opens a job and seals its roster."""
-    deployer = create_account(rpc_url, "deployer")
+    network = found_network(rpc_url, trainers, committee_size, rounds)
+    for trainer in network.trainers:
+        enrol(network, trainer)
+    start_job(network)
+    return network
+
+
+def found_network(rpc_url: str, trainers: int, committee_size: int, rounds: int) -> Network:
+    """Contracts and an open job, which the trainers have not joined yet."""
+    deployer = create_account(rpc_url, "deployer", ether=100)
     reader = ChainReader(rpc_url, deploy(rpc_url, deployer))
     engine = create_engine(
         "sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool
     )
     create_outbox_tables(engine)
     outbox = Outbox(engine)
-    people = tuple(
-        Trainer(create_account(rpc_url, f"owner {i}"), _key_of(f"operator {i}"))
-        for i in range(trainers)
-    )
+    people = tuple(create_trainer(rpc_url, i) for i in range(trainers))
     relay = TransactionSender(reader, deployer, outbox)
     network = Network(reader, relay, outbox, people, committee_size)
     _open_job(network, rounds)
-    for member in range(trainers):
-        _enrol(network, member)
-    for page in range(0, trainers, ROSTER_PAGE):
-        network.send(ContractCall("JobBoard", "sealRoster", (network.job, page // ROSTER_PAGE)))
-    network.send(ContractCall("Rounds", "advance", (network.job,)))
     return network
 
 
-def create_account(rpc_url: str, name: str) -> LocalAccount:
+def start_job(network: Network) -> Gas:
+    """Seals the roster and opens the first round. The dearest call of either kind."""
+    pages = range(-(-len(network.trainers) // ROSTER_PAGE))
+    seals = [ContractCall("JobBoard", "sealRoster", (network.job, page)) for page in pages]
+    return {
+        "seal_roster": max(network.send(seal) for seal in seals),
+        "start": network.send(ContractCall("Rounds", "advance", (network.job,))),
+    }
+
+
+def create_trainer(rpc_url: str, index: int) -> Trainer:
+    return Trainer(create_account(rpc_url, f"owner {index}"), _key_of(f"operator {index}"))
+
+
+def create_account(rpc_url: str, name: str, ether: int = 2) -> LocalAccount:
     """The same key for a name in every run, with coins for gas."""
     account = _key_of(name)
-    fund(rpc_url, Address(account.address), Wei(10 * ETHER))
+    fund(rpc_url, Address(account.address), Wei(ether * ETHER))
     return account
 
 
@@ -179,20 +194,19 @@ def job_parameters(network: Network, rounds: int, min_stake: Wei = STAKE) -> Job
     )
 
 
-def _enrol(network: Network, member: int) -> None:
-    trainer = network.trainers[member]
+def enrol(network: Network, trainer: Trainer, roles: Role = Role.TRAINER | Role.VALIDATOR) -> int:
+    """Registers, and joins the job with all of the stake. The gas of joining."""
     owner = TransactionSender(network.reader, trainer.owner, network.outbox)
     registry = network.reader.deployment.contracts["ProviderRegistry"]
     network.send(ContractCall("CommonwealToken", "transfer", (owner.address, STAKE)))
     network.send(ContractCall("CommonwealToken", "approve", (registry, STAKE)), owner)
-    roles = Role.TRAINER | Role.VALIDATOR
     announced = (trainer.operator.address, int(roles), STAKE, "http://127.0.0.1", bytes(32))
     network.send(ContractCall("ProviderRegistry", "register", announced), owner)
     board = Domain(network.reader.chain_id, network.reader.deployment.contracts["JobBoard"])
     digest = hash_job_join(board, network.job, owner.address, roles, STAKE, 0, FOREVER)
     signature = sign_compact(bytes(trainer.operator.key), digest)
     join = (network.job, owner.address, int(roles), STAKE, FOREVER, (), signature)
-    network.send(ContractCall("JobBoard", "joinJob", join))
+    return network.send(ContractCall("JobBoard", "joinJob", join))
 
 
 @dataclass(frozen=True)

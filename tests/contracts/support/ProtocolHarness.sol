@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {IJobBoard} from "../../../contracts/interfaces/IJobBoard.sol";
 import {ModelLedger} from "../../../contracts/ModelLedger.sol";
 import {CodePages} from "../../../contracts/libraries/CodePages.sol";
 import {Commitments} from "../../../contracts/libraries/Commitments.sol";
@@ -141,6 +142,14 @@ contract ProtocolHarness {
             for (uint256 j = 0; j < its.seeds.length; ++j) {
                 drawn[i][j] = _trees[i].draw(leaves, its.size, its.seeds[j]);
             }
+        }
+    }
+
+    /// Draws of one job on the board itself.
+    function drawFrom(IJobBoard board, uint256 job, uint256 size, bytes32[] calldata seeds) external view returns (uint16[][] memory drawn) {
+        drawn = new uint16[][](seeds.length);
+        for (uint256 i = 0; i < seeds.length; ++i) {
+            drawn[i] = board.drawCommittee(job, size, seeds[i]);
         }
     }
 

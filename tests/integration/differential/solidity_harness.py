@@ -40,12 +40,19 @@ class Harness:
         """One answer per case; `cases` are the tuples of the function's struct."""
         outputs = len(self._contract.get_function_by_name(function).abi["outputs"])
         for at in range(0, len(cases), per_call):
-            answer = self._call(function, cases[at : at + per_call])
+            answer = self._call(function, list(cases[at : at + per_call]))
             yield from zip(*answer, strict=True) if outputs > 1 else answer
 
-    def _call(self, function: str, cases: Sequence[Any]) -> Any:
-        call = self._contract.get_function_by_name(function)(list(cases))
-        return call.call({"gas": _CALL_GAS})
+    def draw_from(
+        self, board: Address, job: int, size: int, seeds: Sequence[bytes], per_call: int = 100
+    ) -> Iterator[tuple[int, ...]]:
+        """The committees that the board draws."""
+        for at in range(0, len(seeds), per_call):
+            page = list(seeds[at : at + per_call])
+            yield from map(tuple, self._call("drawFrom", board, job, size, page))
+
+    def _call(self, function: str, *args: Any) -> Any:
+        return self._contract.get_function_by_name(function)(*args).call({"gas": _CALL_GAS})
 
 
 def _compile() -> Any:
