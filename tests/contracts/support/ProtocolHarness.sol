@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Slot} from "../../../contracts/interfaces/IFaults.sol";
 import {IJobBoard} from "../../../contracts/interfaces/IJobBoard.sol";
 import {ModelLedger} from "../../../contracts/ModelLedger.sol";
 import {CodePages} from "../../../contracts/libraries/CodePages.sol";
@@ -20,7 +21,7 @@ contract ProtocolHarness {
     using SumTree for SumTree.Tree;
 
     struct SlotCase {
-        bytes32 messageType;
+        Slot slot;
         uint256 job;
         uint256 round;
         bytes32 word;
@@ -95,7 +96,7 @@ contract ProtocolHarness {
         bytes32 domain = CompactSignatures.domainOf(address(this));
         for (uint256 i = 0; i < cases.length; ++i) {
             SlotCase calldata its = cases[i];
-            digests[i] = CompactSignatures.digestOf(domain, its.messageType, its.job, its.round, its.word);
+            digests[i] = CompactSignatures.digestOf(domain, _typeOf(its.slot), its.job, its.round, its.word);
         }
     }
 
@@ -178,6 +179,12 @@ contract ProtocolHarness {
             ledger.record(1, i, bytes32(0), roots[i]);
             proven[i] = ledger.isVerdict(1, i, its.member, its.digest, its.score, its.proof);
         }
+    }
+
+    function _typeOf(Slot slot) private pure returns (bytes32) {
+        if (slot == Slot.UpdateCommitment) return CompactSignatures.UPDATE_COMMITMENT;
+        if (slot == Slot.BallotCommitment) return CompactSignatures.BALLOT_COMMITMENT;
+        return CompactSignatures.MODEL_ATTESTATION;
     }
 
     function _findWrong(BatchCase calldata its) private view returns (uint256, address) {
