@@ -21,7 +21,15 @@ contract Faults is IFaults {
     IModelLedger public immutable ledger;
     IParameters public immutable parameters;
 
+    struct Context {
+        uint64 job;
+        uint64 round;
+        uint16 member;
+        Fault fault;
+    }
+
     mapping(uint256 job => mapping(uint256 round => mapping(uint256 member => uint256 faults))) private _proven;
+    mapping(uint256 slash => Context) private _contexts;
     /// The last round of the job in which the member missed a duty; 0 once a later update has ended the row.
     mapping(uint256 job => mapping(uint256 member => uint256 round)) private _lastMiss;
 
@@ -90,6 +98,11 @@ contract Faults is IFaults {
         registry.clearMissedDuties(provider);
     }
 
+    function faultOf(uint256 slash) external view returns (uint256 job, uint256 round, uint256 member, Fault fault) {
+        Context memory its = _contexts[slash];
+        return (its.job, its.round, its.member, its.fault);
+    }
+
     function _require(bool proven, uint256 job, uint256 round, uint256 member, Fault fault) private pure {
         if (!proven) revert FaultNotProven(job, round, member, fault);
     }
@@ -107,6 +120,7 @@ contract Faults is IFaults {
         Member memory its = board.memberOf(job, member);
         uint256 amount = its.stake * bps / BPS;
         uint256 slash = amount == 0 ? 0 : registry.slash(its.provider, amount, prover, board.jobOf(job).parametersVersion);
+        if (slash != 0) _contexts[slash] = Context(uint64(job), uint64(round), uint16(member), fault);
         emit FaultProven(job, round, member, fault, its.provider, slash);
     }
 

@@ -24,8 +24,8 @@ contract JobBoard is Membership {
 
     mapping(address requester => mapping(uint256 nonce => bool)) public isOfferUsed;
 
-    constructor(IERC20 token_, IProviderRegistry registry_, IParameters parameters_, address rounds_)
-        JobStore(token_, registry_, parameters_, rounds_)
+    constructor(IERC20 token_, IProviderRegistry registry_, IParameters parameters_, address rounds_, address appeals_)
+        JobStore(token_, registry_, parameters_, rounds_, appeals_)
     {}
 
     function createJob(JobParameters memory parameters_, uint256 escrow) external nonReentrant returns (uint256 job) {
@@ -96,15 +96,21 @@ contract JobBoard is Membership {
         _known(job).failedRounds++;
     }
 
+    function stopJob(uint256 job) external onlyRounds returns (bool running) {
+        JobRecord storage record = _known(job);
+        running = !_isOver(record);
+        if (record.state == JobState.Running) _changeState(record, job, JobState.Cancelling);
+    }
+
     /// True if the job goes on.
     function endRound(uint256 job) external onlyRounds returns (bool more) {
         JobRecord storage record = _known(job);
         if (record.finalisedRounds >= record.parameters.rounds) {
-            _changeState(record, job, JobState.Completed);
+            _end(record, job, JobState.Completed);
         } else if (record.failedRounds > record.parameters.maxFailedRounds) {
-            _changeState(record, job, JobState.Exhausted);
+            _end(record, job, JobState.Exhausted);
         } else if (record.state == JobState.Cancelling) {
-            _changeState(record, job, JobState.Cancelled);
+            _end(record, job, JobState.Cancelled);
         } else {
             return true;
         }
@@ -151,6 +157,11 @@ contract JobBoard is Membership {
         for (uint256 i = 0; i < count; ++i) {
             members[i] = _memberView(record, from + i);
         }
+    }
+
+    function _end(JobRecord storage record, uint256 job, JobState state) private {
+        record.endedAt = uint64(block.timestamp);
+        _changeState(record, job, state);
     }
 
     function _memberView(JobRecord storage record, uint256 member) private view returns (Member memory) {

@@ -5,6 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
+import {IAppeals} from "./interfaces/IAppeals.sol";
 import {IJobBoard, JobParameters, JobState} from "./interfaces/IJobBoard.sol";
 import {IParameters} from "./interfaces/IParameters.sol";
 import {IProviderRegistry} from "./interfaces/IProviderRegistry.sol";
@@ -38,6 +39,7 @@ abstract contract JobStore is IJobBoard, EIP712 {
         uint16 members;
         uint16 activeTrainers;
         uint16 activeValidators;
+        uint64 endedAt; // when the job ended, if after a round; seconds
         JobParameters parameters;
         mapping(address provider => Place) places;
         MemberRecord[2048] roster;
@@ -52,6 +54,7 @@ abstract contract JobStore is IJobBoard, EIP712 {
     IProviderRegistry public immutable registry;
     IParameters public immutable parameters;
     IRounds public immutable rounds;
+    IAppeals public immutable appeals;
 
     uint256 public jobCount;
     mapping(uint256 job => JobRecord) internal _jobs;
@@ -61,13 +64,14 @@ abstract contract JobStore is IJobBoard, EIP712 {
         _;
     }
 
-    constructor(IERC20 token_, IProviderRegistry registry_, IParameters parameters_, address rounds_)
+    constructor(IERC20 token_, IProviderRegistry registry_, IParameters parameters_, address rounds_, address appeals_)
         EIP712("Commonweal", "1")
     {
         token = token_;
         registry = registry_;
         parameters = parameters_;
         rounds = IRounds(rounds_);
+        appeals = IAppeals(appeals_);
     }
 
     function _known(uint256 job) internal view returns (JobRecord storage record) {

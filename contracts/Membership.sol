@@ -36,7 +36,7 @@ abstract contract Membership is Rewards {
         if (record.state != JobState.Recruiting && record.state != JobState.Running) {
             revert JobStateWrong(job, record.state);
         }
-        if (rounds.isDrawPending(job)) revert DrawPending(job);
+        _requireNoDraw(job);
         parameters.requireEntryOpen();
         Provider memory known = registry.providerOf(provider);
         uint256 nonce = record.places[provider].nonce++;
@@ -61,10 +61,11 @@ abstract contract Membership is Rewards {
         _remove(record, job, member);
     }
 
-    /// Once the job is over: frees the stake of those among `providers` who are still members.
+    /// Once the job is over and nothing of it can be appealed: frees the stake of those among `providers` who are still members.
     function release(uint256 job, address[] calldata providers) external {
         JobRecord storage record = _known(job);
         if (!_isOver(record)) revert JobStateWrong(job, record.state);
+        _requireFinal(record, job);
         for (uint256 i = 0; i < providers.length; ++i) {
             uint256 member = _memberIndex(record, job, providers[i]);
             if (record.roster[member].active) _remove(record, job, member);
@@ -150,6 +151,11 @@ abstract contract Membership is Rewards {
         return record.weights.draw(record.members, size, seed);
     }
 
+    function drawJury(uint256 job, uint256 size, bytes32 seed, uint16[] calldata excluded) external view returns (uint16[] memory) {
+        JobRecord storage record = _jobs[job];
+        return record.weights.draw(record.members, size, seed, excluded);
+    }
+
     function memberIndexOf(uint256 job, address provider) external view returns (uint256) {
         return _memberIndex(_known(job), job, provider);
     }
@@ -159,8 +165,20 @@ abstract contract Membership is Rewards {
     }
 
     function _checkFree(uint256 job, uint256 member) private view {
-        if (rounds.isDrawPending(job)) revert DrawPending(job);
+        _requireNoDraw(job);
         if (rounds.isEngaged(job, member)) revert MemberEngaged(job, member);
+    }
+
+    function _requireNoDraw(uint256 job) private view {
+        if (rounds.isDrawPending(job) || appeals.isDrawPending(job)) revert DrawPending(job);
+    }
+
+    /// Jurors are drawn from the members, so these stay until the last appeal is over.
+    function _requireFinal(JobRecord storage record, uint256 job) private view {
+        if (record.endedAt == 0) return;
+        uint256 until = record.endedAt + parameters.parametersAt(record.parametersVersion).appealWindow;
+        uint256 open = appeals.openCasesOf(job);
+        if (block.timestamp < until || open != 0) revert StillAppealable(job, until, open);
     }
 
     function _checkStake(JobRecord storage record, uint256 stake) private view {

@@ -21,9 +21,11 @@ contract ProviderRegistry is IProviderRegistry, ReentrancyGuardTransient {
     IParameters public immutable parameters;
     address public immutable board;
     address public immutable faults;
+    address public immutable appeals;
 
     uint256 public slashCount;
     mapping(address operator => uint64) public operatorRetiredAt;
+    mapping(address provider => uint256) public holdsOn;
     mapping(address provider => Provider) private _providers;
     mapping(address operator => address provider) private _providersOfOperators;
     mapping(uint256 slash => Slash) private _slashes;
@@ -38,11 +40,17 @@ contract ProviderRegistry is IProviderRegistry, ReentrancyGuardTransient {
         _;
     }
 
-    constructor(IERC20 token_, IParameters parameters_, address board_, address faults_) {
+    modifier onlyAppeals() {
+        if (msg.sender != appeals) revert NotAuthorised(msg.sender);
+        _;
+    }
+
+    constructor(IERC20 token_, IParameters parameters_, address board_, address faults_, address appeals_) {
         token = token_;
         parameters = parameters_;
         board = board_;
         faults = faults_;
+        appeals = appeals_;
     }
 
     /// The caller becomes the owner, for ever. The operator key is not asked: name one that only you hold, since
@@ -105,6 +113,7 @@ contract ProviderRegistry is IProviderRegistry, ReentrancyGuardTransient {
         amount = provider.unbonding;
         if (amount == 0) revert NothingToWithdraw(msg.sender);
         if (block.timestamp < provider.withdrawableAt) revert NotYet(block.timestamp, provider.withdrawableAt);
+        if (holdsOn[msg.sender] != 0) revert StakeIsHeld(msg.sender, holdsOn[msg.sender]);
         provider.unbonding = 0;
         provider.withdrawableAt = 0;
         emit StakeWithdrawn(msg.sender, amount);
@@ -171,9 +180,64 @@ contract ProviderRegistry is IProviderRegistry, ReentrancyGuardTransient {
             ? 0
             : uint128(Math.min(uint256(taken) * rules.bountyBps / BPS, rules.bountyCap));
         uint64 settleableAt = uint64(block.timestamp) + rules.appealWindow;
-        slashId = ++slashCount;
-        _slashes[slashId] = Slash(provider, taken, bounty, prover, rules.treasury, settleableAt, false);
-        emit StakeSlashed(slashId, provider, taken, bounty, prover, settleableAt);
+        return _recordSlash(Slash(provider, taken, bounty, prover, rules.treasury, settleableAt, false));
+    }
+
+    /// A slash that appeals have decided on, so it waits for nothing. Up to `damage` of it is for the `injured`.
+    function slashFor(address provider, uint256 amount, address injured, uint256 damage, uint256 parametersVersion)
+        external
+        onlyAppeals
+        returns (uint256 paid)
+    {
+        uint128 taken = _takeStake(_known(provider), amount);
+        paid = Math.min(taken, damage);
+        address treasury = parameters.parametersAt(parametersVersion).treasury;
+        _recordSlash(Slash(provider, taken, uint128(paid), injured, treasury, uint64(block.timestamp), false));
+    }
+
+    /// Until an appeal has been decided.
+    function freezeSlash(uint256 slashId) external onlyAppeals {
+        if (_slashes[slashId].settled) revert SlashAlreadySettled(slashId);
+        _slashes[slashId].settleableAt = type(uint64).max;
+        emit SlashFrozen(slashId);
+    }
+
+    function unfreezeSlash(uint256 slashId) external onlyAppeals {
+        _slashes[slashId].settleableAt = uint64(block.timestamp);
+        emit SlashUnfrozen(slashId);
+    }
+
+    function returnSlash(uint256 slashId) external onlyAppeals {
+        Slash storage held = _slashes[slashId];
+        if (held.settled) revert SlashAlreadySettled(slashId);
+        held.settled = true;
+        _known(held.provider).free += held.amount;
+        emit SlashReturned(slashId, held.provider, held.amount);
+    }
+
+    /// Takes what there is, as a slash does.
+    function moveStake(address payer, address payee, uint256 amount) external onlyAppeals {
+        uint128 taken = _takeStake(_known(payer), amount);
+        _known(payee).free += taken;
+        emit StakeMoved(payer, payee, taken);
+    }
+
+    /// Nothing of it can be withdrawn until every hold is freed.
+    function holdStake(address provider) external onlyAppeals {
+        emit StakeHeld(provider, ++holdsOn[provider]);
+    }
+
+    function freeStake(address provider) external onlyAppeals {
+        emit StakeFreed(provider, --holdsOn[provider]);
+    }
+
+    function pardon(address provider) external onlyAppeals {
+        Provider storage known = _known(provider);
+        if (known.jailedUntil != 0) {
+            known.jailedUntil = 0;
+            emit ProviderUnjailed(provider);
+        }
+        _clearMissedDuties(known, provider);
     }
 
     function recordMissedDuty(address provider, uint256 parametersVersion) external onlyFaults {
@@ -228,6 +292,12 @@ contract ProviderRegistry is IProviderRegistry, ReentrancyGuardTransient {
         provider.free += amount.toUint128();
         emit StakeAdded(msg.sender, amount);
         token.pull(msg.sender, amount);
+    }
+
+    function _recordSlash(Slash memory held) private returns (uint256 slashId) {
+        slashId = ++slashCount;
+        _slashes[slashId] = held;
+        emit StakeSlashed(slashId, held.provider, held.amount, held.bounty, held.prover, held.settleableAt);
     }
 
     function _takeStake(Provider storage provider, uint256 amount) private returns (uint128 taken) {

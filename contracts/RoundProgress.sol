@@ -22,6 +22,15 @@ abstract contract RoundProgress is RoundStore {
         _save(job, header);
     }
 
+    /// Nobody is at fault for what a stopped round lacks.
+    function stop(uint256 job) external {
+        if (msg.sender != appeals) revert NotAppeals(msg.sender);
+        if (!board.stopJob(job)) return;
+        Header memory header = _load(job);
+        _abort(job, header, FailureReason.Stopped);
+        _save(job, header);
+    }
+
     // Commit
 
     function _start(uint256 job, Header memory header) private {
@@ -209,6 +218,10 @@ abstract contract RoundProgress is RoundStore {
     function _fail(uint256 job, Header memory header, FailureReason reason) internal {
         if (header.phase == Phase.Reveal && _isOver(header)) _noteUnrevealed(job, header);
         _noteAbsent(job, header);
+        _abort(job, header, reason);
+    }
+
+    function _abort(uint256 job, Header memory header, FailureReason reason) private {
         emit RoundFailed(job, header.round, reason);
         board.recordFailedRound(job);
         _next(job, header);
@@ -224,7 +237,7 @@ abstract contract RoundProgress is RoundStore {
     function _noteAbsent(uint256 job, Header memory header) internal {
         uint256 absent = _absentSeats(header);
         if (absent == 0) return;
-        _absences[job][header.round] = _rounds[job].committee | absent << 240;
+        _absences[job][header.round] = Committees.withSeats(_rounds[job].committee, absent);
         emit AbsenceRecorded(job, header.round, uint16(absent));
     }
 

@@ -38,6 +38,7 @@ abstract contract RoundStore is IRounds {
     IJobBoard public immutable board;
     IModelLedger public immutable ledger;
     IParameters public immutable parameters;
+    address public immutable appeals;
     uint256 private immutable _chainId;
     bytes32 private immutable _domainAtHome;
 
@@ -46,10 +47,11 @@ abstract contract RoundStore is IRounds {
     mapping(uint256 job => mapping(uint256 round => uint256)) internal _absences;
     mapping(uint256 job => mapping(uint256 round => mapping(uint256 word => uint256))) internal _unrevealed;
 
-    constructor(IJobBoard board_, IModelLedger ledger_, IParameters parameters_) {
+    constructor(IJobBoard board_, IModelLedger ledger_, IParameters parameters_, address appeals_) {
         board = board_;
         ledger = ledger_;
         parameters = parameters_;
+        appeals = appeals_;
         _chainId = block.chainid;
         _domainAtHome = CompactSignatures.domainOf(address(this));
     }

@@ -15,7 +15,9 @@ import {Updates} from "./Updates.sol";
 
 /// The round state machine. Several messages, or the last attestation and `finalise`, fit one transaction by `multicall`.
 contract Rounds is Updates, Settlement, Multicall {
-    constructor(IJobBoard board_, IModelLedger ledger_, IParameters parameters_) RoundStore(board_, ledger_, parameters_) {}
+    constructor(IJobBoard board_, IModelLedger ledger_, IParameters parameters_, address appeals_)
+        RoundStore(board_, ledger_, parameters_, appeals_)
+    {}
 
     function wordsOf(uint256 job) external view returns (RoundWords memory) {
         InFlight storage round = _rounds[job];

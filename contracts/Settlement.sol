@@ -28,6 +28,7 @@ abstract contract Settlement is Ballots {
         }
         emit ModelAttested(job, round, modelDigest, seats);
         if (!header.agreed) _countAttestations(job, header, modelDigest, earlier);
+        else if (modelDigest == _rounds[job].models[header.parent ^ 1]) _noteAttesters(job, header.attested & ~earlier);
         _save(job, header);
     }
 
@@ -37,7 +38,7 @@ abstract contract Settlement is Ballots {
         bytes32 tallied = keccak256(abi.encode(keccak256(scores), keccak256(shares)));
         if (tallied != _rounds[job].tallyHash) revert TallyWrong(tallied, _rounds[job].tallyHash);
         bytes memory records = _recordsOf(job, header, reveals);
-        bytes32 root = VerdictTree.rootOf(VerdictTree.leavesOf(records, scores));
+        bytes32 root = _rootOf(job, header, records, scores);
         Payments.Split memory split = _splitOf(job, header, scores);
         Payments.takeSeats(split, _rounds[job].committee, shares);
         Payments.payTrainers(split, records, scores);
@@ -55,19 +56,30 @@ abstract contract Settlement is Ballots {
     /// `earlier`: seats that attested before this call. This call's are for `modelDigest`.
     function _countAttestations(uint256 job, Header memory header, bytes32 modelDigest, uint256 earlier) private {
         uint256 fresh = header.attested & ~earlier;
-        uint256 votes = Bitmaps.count(fresh);
+        uint256 attesters = fresh;
         InFlight storage round = _rounds[job];
         for (uint256 seat = 0; seat < header.seats; ++seat) {
-            if (Bitmaps.has(earlier, seat) && round.attestations[seat] == modelDigest) ++votes;
+            if (Bitmaps.has(earlier, seat) && round.attestations[seat] == modelDigest) attesters |= 1 << seat;
         }
-        if (3 * votes > 2 * round.terms.committeeSize()) {
+        if (3 * Bitmaps.count(attesters) > 2 * round.terms.committeeSize()) {
             header.agreed = true;
             round.models[header.parent ^ 1] = modelDigest;
-            return;
+            return _noteAttesters(job, attesters);
         }
         for (uint256 seat = 0; seat < header.seats; ++seat) {
             if (Bitmaps.has(fresh, seat)) round.attestations[seat] = modelDigest;
         }
+    }
+
+    /// They answer for the model if it is appealed.
+    function _noteAttesters(uint256 job, uint256 seats) private {
+        _rounds[job].committee |= seats << 240;
+    }
+
+    /// Over the verdicts, and over what an appeal has to know about the round (see IAppeals.Settlement).
+    function _rootOf(uint256 job, Header memory header, bytes memory records, bytes calldata scores) private view returns (bytes32) {
+        bytes32 tree = VerdictTree.rootOf(VerdictTree.leavesOf(records, scores));
+        return VerdictTree.pair(tree, VerdictTree.settlementOf(_rounds[job].committee, block.timestamp, header.reveals));
     }
 
     /// (uint16 member, bytes32 digest) of every revealed update, members ascending, taken from the reveals in chain order,

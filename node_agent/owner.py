@@ -7,6 +7,7 @@ from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
+from commonweal.adapters.codec import ContractReverted
 from commonweal.adapters.transactions import Receipt, TransactionSender
 from commonweal.funding import WHOLE, TooLittleMoney
 from commonweal.protocol.events import MemberJoined, ProviderAnnounced, RewardClaimed
@@ -87,13 +88,21 @@ def claim(chain: Chain, payer: LocalAccount, provider: Address) -> list[JobEarni
 
 
 def release(chain: Chain, payer: LocalAccount, provider: Address) -> list[int]:
-    """Unlock the stake of jobs that are over; returns their numbers."""
+    """Unlock the stake of jobs that are over and final; returns their numbers."""
     over = ("COMPLETED", "CANCELLED", "EXHAUSTED")
     ended = [e for e in fetch_earnings(chain, provider) if e.state in over and e.stake_wei]
-    sender = chain.sender(payer)
-    for item in ended:
-        _send_once(chain, sender, "release", "JobBoard", "release", item.job, [provider])
-    return [item.job for item in ended]
+    return [item.job for item in ended if _release_one(chain, payer, item.job, provider)]
+
+
+def _release_one(chain: Chain, payer: LocalAccount, job: int, provider: Address) -> bool:
+    """False while something of the job can still be appealed: its jurors come from its members."""
+    try:
+        _send_once(chain, chain.sender(payer), "release", "JobBoard", "release", job, [provider])
+    except ContractReverted as error:
+        if error.name != "StillAppealable":
+            raise
+        return False
+    return True
 
 
 def fetch_earnings(chain: Chain, provider: Address) -> list[JobEarnings]:

@@ -7,8 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from commonweal.protocol import events as ev
+from commonweal.protocol.types import Address
 from service import tables as t
 from service.rows import Row, add_to_row, get_row, handles, set_row
+
+_NEVER = 2**63 - 1  # the largest second a column holds
 
 
 @handles
@@ -87,19 +90,49 @@ def _stake_slashed(connection: Connection, event: ev.StakeSlashed) -> None:
         "settled": False,
     }
     connection.execute(insert(t.slashes).values(row))
-    key = {"provider": event.provider}
-    add_to_row(
-        connection, t.providers, key, **_compute_slash(get_row(connection, t.providers, key), event)
-    )
+    _take_stake(connection, event.provider, event.amount)
+    _add_stake(connection, event.provider, slashed=event.amount)
 
 
-def _compute_slash(provider: Row, event: ev.StakeSlashed) -> dict[str, int]:
+def _take_stake(connection: Connection, provider: Address, amount: int) -> None:
+    key = {"provider": provider}
+    taken = _compute_taken(get_row(connection, t.providers, key), amount)
+    add_to_row(connection, t.providers, key, **taken)
+
+
+def _add_stake(connection: Connection, provider: Address, **changes: int) -> None:
+    add_to_row(connection, t.providers, {"provider": provider}, **changes)
+
+
+def _compute_taken(provider: Row, amount: int) -> dict[str, int]:
     """Free stake goes first, then unbonding, then locked."""
-    changes, left = {"slashed": int(event.amount)}, int(event.amount)
+    changes, left = {}, int(amount)
     for pot in ("free", "unbonding", "locked"):
         taken = min(left, provider[pot])
         changes[pot], left = -taken, left - taken
     return changes
+
+
+@handles
+def _slash_frozen(connection: Connection, event: ev.SlashFrozen) -> None:
+    set_row(connection, t.slashes, {"slash": event.slash}, settleable_at=_NEVER)
+
+
+@handles
+def _slash_unfrozen(connection: Connection, event: ev.SlashUnfrozen) -> None:
+    set_row(connection, t.slashes, {"slash": event.slash}, settleable_at=event.ref.timestamp)
+
+
+@handles
+def _slash_returned(connection: Connection, event: ev.SlashReturned) -> None:
+    set_row(connection, t.slashes, {"slash": event.slash}, settled=True)
+    _add_stake(connection, event.provider, free=event.amount, slashed=-event.amount)
+
+
+@handles
+def _stake_moved(connection: Connection, event: ev.StakeMoved) -> None:
+    _take_stake(connection, event.payer, event.amount)
+    _add_stake(connection, event.payee, free=event.amount)
 
 
 @handles

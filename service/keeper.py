@@ -5,7 +5,7 @@ Losing the race to another keeper is normal: what reverts has been done, or will
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -15,7 +15,6 @@ from commonweal.adapters.chain import ContractReverted
 from commonweal.adapters.transactions import TransactionSender
 from commonweal.protocol.batches import ContractCall
 from commonweal.protocol.keeping import Transition, due_transition, transition_call
-from commonweal.protocol.merkle import compute_proof, compute_verdict_leaf
 from commonweal.protocol.types import SCORE_INVALID, JobState
 from service.repository import Repository
 from service.views import JobView
@@ -96,17 +95,10 @@ def _condemned_update(repository: Repository, row: RowMapping, proven: _Proven) 
     fault = "invalid-update" if invalid else "unavailable-update"
     if (job, round_, member, fault) in proven:
         return
-    proof = prove_verdict(repository.fetch_updates(job, round_), member)
+    proof = repository.prove_verdicts(job, round_)[member]
     function = "proveInvalid" if invalid else "proveUnavailable"
     args = (job, round_, member, bytes(row["digest"]), proof)
     yield Duty(f"{fault}:{job}:{round_}:{member}", ContractCall("Faults", function, args))
-
-
-def prove_verdict(updates: Sequence[RowMapping], member: int) -> tuple[bytes, ...]:
-    """The Merkle proof of one member's verdict among a tallied round's updates."""
-    judged = [row for row in updates if row["score"] is not None]
-    leaves = [compute_verdict_leaf(r["member"], bytes(r["digest"]), r["score"]) for r in judged]
-    return compute_proof(leaves, [row["member"] for row in judged].index(member))
 
 
 class Keeper:

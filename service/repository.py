@@ -24,6 +24,7 @@ from commonweal.protocol.types import SCORE_MAX
 from service import tables as t
 from service.chainstore import decode_row
 from service.eventjson import from_hex
+from service.proofs import prove_verdicts
 
 LIVE_STATES = ("recruiting", "running", "cancelling")
 Rows = Sequence[RowMapping]
@@ -160,6 +161,11 @@ class Repository:
             .where(updates.job == job, updates.round == round_)
         )
         return self._all(query.order_by(updates.member))
+
+    def prove_verdicts(self, job: int, round_: int) -> dict[int, tuple[bytes, ...]]:
+        """Of a finalised round, by member. Raises JobUnknown, RoundUnknown."""
+        updates, ballots = self.fetch_updates(job, round_), self.fetch_ballots(job, round_)
+        return prove_verdicts(self.fetch_round(job, round_), ballots, updates)
 
     def fetch_models(self, job: int, after: int | None, limit: int) -> Rows:
         query = select(t.rounds).where(t.rounds.c.job == job, t.rounds.c.model.is_not(None))

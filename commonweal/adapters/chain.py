@@ -150,6 +150,14 @@ class ChainReader:
     def fetch_verdict_root(self, job: int, round_: int, at: int) -> bytes:
         return bytes(self.call("ModelLedger", "verdictRootOf", job, round_, at=at))
 
+    def is_overturned(self, job: int, round_: int, at: int) -> bool:
+        """Whether an appeal against the round's model has been closed and found it wrong."""
+        appeal = self.call("Appeals", "appealOfModel", job, round_, at=at)
+        if appeal == 0:
+            return False
+        case = self.call("Appeals", "caseOf", appeal, at=at)
+        return bool(case["overturned"] and case["stage"] == _CASE_CLOSED)
+
     # Providers and money
 
     def fetch_provider(self, address: Address, at: int) -> Provider:
@@ -264,6 +272,7 @@ class ChainReader:
         return EventRef(number, hash_, bytes(log["transactionHash"]), log["logIndex"], stamp)
 
 
+_CASE_CLOSED = 5
 _ROUND_FIELDS: Sequence[str] = (
     "job",
     "round",

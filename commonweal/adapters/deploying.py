@@ -148,11 +148,20 @@ def _compute_arguments(
 
 
 _REFERENCES = {
-    "ProviderRegistry": ("CommonwealToken", "Parameters", "JobBoard", "Faults"),
-    "JobBoard": ("CommonwealToken", "ProviderRegistry", "Parameters", "Rounds"),
+    "ProviderRegistry": ("CommonwealToken", "Parameters", "JobBoard", "Faults", "Appeals"),
+    "JobBoard": ("CommonwealToken", "ProviderRegistry", "Parameters", "Rounds", "Appeals"),
     "ModelLedger": ("Rounds",),
-    "Rounds": ("JobBoard", "ModelLedger", "Parameters"),
+    "Rounds": ("JobBoard", "ModelLedger", "Parameters", "Appeals"),
     "Faults": ("ProviderRegistry", "JobBoard", "Rounds", "ModelLedger", "Parameters"),
+    "Appeals": (
+        "CommonwealToken",
+        "ProviderRegistry",
+        "JobBoard",
+        "Rounds",
+        "ModelLedger",
+        "Faults",
+        "Parameters",
+    ),
     "RoundLens": ("Rounds", "JobBoard"),
 }
 

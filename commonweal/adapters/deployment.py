@@ -25,6 +25,7 @@ CONTRACTS = (
     "ModelLedger",
     "Rounds",
     "Faults",
+    "Appeals",
     "RoundLens",
 )
 

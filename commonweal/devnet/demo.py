@@ -203,8 +203,6 @@ class _Demo:
             network.send(requester, f"fees:{job}", "JobBoard", "claimFees", coordinator)
         if network.reader.fetch_job(job, head).escrow:
             network.send(requester, f"refund:{job}", "JobBoard", "refund", job)
-        providers = [agent.owner.address for agent in network.agents]
-        network.send(requester, f"release:{job}", "JobBoard", "release", job, providers)
 
     def _verify(self, job: int) -> Report:
         reader = self.network.reader

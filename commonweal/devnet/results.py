@@ -158,6 +158,6 @@ def compute_money(reader: ChainReader, events: Sequence[ev.ChainEvent], at: int)
                 totals["refunded"] += event.amount
             case _:
                 pass
-    holders = ("ProviderRegistry", "JobBoard", "Rounds", "Faults", "ModelLedger")
+    holders = ("ProviderRegistry", "JobBoard", "Rounds", "Faults", "Appeals", "ModelLedger")
     held = sum(reader.fetch_balance(reader.deployment[name], at) for name in holders)
     return Money(totals["deposited"], held, totals["paid"], totals["refunded"])

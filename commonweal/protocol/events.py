@@ -332,6 +332,30 @@ class StakeSlashed(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SlashFrozen(_Event):
+    slash: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlashUnfrozen(_Event):
+    slash: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlashReturned(_Event):
+    slash: int
+    provider: Address
+    amount: Wei
+
+
+@dataclass(frozen=True, slots=True)
+class StakeMoved(_Event):
+    payer: Address
+    payee: Address
+    amount: Wei
+
+
+@dataclass(frozen=True, slots=True)
 class SlashSettled(_Event):
     slash: int
     to_treasury: Wei
@@ -408,6 +432,10 @@ ProviderEvent = (
     | UnbondingStarted
     | StakeWithdrawn
     | StakeSlashed
+    | SlashFrozen
+    | SlashUnfrozen
+    | SlashReturned
+    | StakeMoved
     | SlashSettled
     | DutyMissed
     | MissedDutiesCleared

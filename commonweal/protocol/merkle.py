@@ -5,7 +5,7 @@ Pairs are taken from the left; an odd last node moves up unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
@@ -20,6 +20,24 @@ class NoSuchLeaf(InvalidInput):
 
 def compute_verdict_leaf(member: int, digest: bytes, score: int) -> bytes:
     return keccak(member.to_bytes(2) + digest + score.to_bytes(2))
+
+
+def compute_settlement_leaf(
+    committee: Sequence[int], attesters: Iterable[int], finalised_at: int, reveals: int
+) -> bytes:
+    """What a round's verdict root holds beside its verdicts, for appeals.
+
+    `committee`: members by seat; `attesters`: the seats that attested the model; `finalised_at`:
+    seconds; `reveals`: updates revealed in the round.
+    """
+    word = sum((member + 1) << 16 * seat for seat, member in enumerate(committee))
+    word |= sum(1 << 240 + seat for seat in set(attesters))
+    return keccak(word.to_bytes(32) + finalised_at.to_bytes(5) + reveals.to_bytes(2))
+
+
+def compute_verdict_root(verdicts: Sequence[bytes], settlement: bytes) -> bytes:
+    """Of the verdicts' leaves, members ascending, and the round's settlement leaf."""
+    return _join(compute_root(verdicts), settlement)
 
 
 def compute_allowlist_leaf(provider: Address) -> bytes:

@@ -60,6 +60,7 @@ class FailureReason(IntEnum):
     TOO_FEW_BALLOTS = 3
     NOTHING_VERIFIED = 4
     NO_MODEL_AGREED = 5
+    STOPPED = 6  # an earlier model was found wrong
 
 
 class Fault(IntEnum):

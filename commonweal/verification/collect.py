@@ -45,6 +45,7 @@ def collect(reader: ChainReader, job: int, *, at: int) -> Evidence:
         members=reader.fetch_members(job, at),
         models={round_: reader.fetch_model(job, round_, at) for round_ in rounds},
         verdict_roots={round_: reader.fetch_verdict_root(job, round_, at) for round_ in rounds},
+        overturned=frozenset(r for r in rounds if reader.is_overturned(job, r, at)),
         fee_grace=reader.fetch_parameters(state.parameters_version, at).fee_grace,
     )
 

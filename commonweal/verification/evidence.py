@@ -28,6 +28,7 @@ class Evidence:
     members: tuple[Member, ...]
     models: Mapping[int, Digest]  # what the ledger answers, by finalised round
     verdict_roots: Mapping[int, bytes]
+    overturned: frozenset[int]  # rounds whose models appeals found wrong
     fee_grace: int  # seconds from the tally in which the fee is the coordinator's
 
 

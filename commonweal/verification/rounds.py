@@ -15,7 +15,11 @@ from commonweal.protocol.commitments import (
 )
 from commonweal.protocol.committee import compute_seed, draw_committee
 from commonweal.protocol.events import RoundSettled
-from commonweal.protocol.merkle import compute_root, compute_verdict_leaf
+from commonweal.protocol.merkle import (
+    compute_settlement_leaf,
+    compute_verdict_leaf,
+    compute_verdict_root,
+)
 from commonweal.protocol.rewards import InvalidPayments, split_round, unpack_payments
 from commonweal.protocol.types import Digest, FailureReason, JobParameters, Score, Verdict, Wei
 from commonweal.protocol.verdicts import BallotLengthWrong, Tally, tally
@@ -198,18 +202,25 @@ class RoundCheck:
     def _check_result(self, outcome: Outcome) -> None:
         finalised, subject = self.record.finalised, self._subject()
         assert finalised is not None
-        root = compute_root(outcome.leaves) if outcome.scores else b""
+        seats = self.record.attested.get(finalised.model_digest, set())
+        seats = seats & set(range(len(self.record.committee)))
+        size = self.parameters.committee_size
+        detail = f"{len(seats)} of {size} seats attested {finalised.model_digest.hex()}"
+        self.report.require("attestation", subject, 3 * len(seats) > 2 * size, detail)
+        root = self._compute_root(outcome, seats) if outcome.scores else b""
         self.report.expect("verdict-root", subject, root, finalised.verdict_root)
         model = bytes(finalised.model_digest)
         ledger = self.evidence.verdict_roots.get(self.record.round)
         self.report.expect("ledger-root", subject, finalised.verdict_root, ledger)
         stored = self.evidence.models.get(self.record.round)
         self.report.expect("ledger-model", subject, model, stored)
-        seats = self.record.attested.get(finalised.model_digest, set())
-        seats = seats & set(range(len(self.record.committee)))
-        size = self.parameters.committee_size
-        detail = f"{len(seats)} of {size} seats attested {model.hex()}"
-        self.report.require("attestation", subject, 3 * len(seats) > 2 * size, detail)
+
+    def _compute_root(self, outcome: Outcome, attesters: set[int]) -> bytes:
+        finalised, reveals = self.record.finalised, len(outcome.digests)
+        assert finalised is not None
+        at = finalised.ref.timestamp
+        leaf = compute_settlement_leaf(self.record.committee, attesters, at, reveals)
+        return compute_verdict_root(outcome.leaves, leaf)
 
     def _check_failure(self, outcome: Outcome) -> None:
         failed = self.record.failed
@@ -232,4 +243,5 @@ class RoundCheck:
             or 2 * len({seat for seat, _, _ in record.ballots}) <= size,
             FailureReason.NOTHING_VERIFIED: Verdict.VERIFIED not in verdicts,
             FailureReason.NO_MODEL_AGREED: record.is_abandoned or 3 * most <= 2 * size,
+            FailureReason.STOPPED: bool(self.evidence.overturned),
         }[reason]

@@ -32,4 +32,7 @@ interface IFaults {
     function proveEquivocation(uint256 job, uint256 round, Slot slot, bytes32 first, bytes calldata firstSignature, bytes32 second, bytes calldata secondSignature) external;
     /// A later update with verdict VERIFIED or REJECTED ends a row of missed duties.
     function proveDutyDone(uint256 job, uint256 round, uint16 member, bytes32 digest, uint16 score, bytes32[] calldata proof) external;
+
+    /// What a slash was for; job 0 if for no fault proven here.
+    function faultOf(uint256 slash) external view returns (uint256 job, uint256 round, uint256 member, Fault fault);
 }

@@ -95,6 +95,7 @@ interface IJobBoard {
     error MemberStakeTooLow(uint256 have, uint256 need);
     error MemberStakeTooHigh(uint256 have, uint256 limit);
     error DrawPending(uint256 job);
+    error StillAppealable(uint256 job, uint256 until, uint256 openCases);
     error RosterPageEmpty(uint256 job, uint256 page);
     error NothingToClaim(address account);
     error NothingToRefund(uint256 job);
@@ -111,7 +112,7 @@ interface IJobBoard {
     // `JobLeave(uint256 job,address provider,uint256 nonce,uint256 deadline)`, signed by the operator; nonce = `memberNonce(job, provider)`.
     function joinJob(uint256 job, address provider, uint8 roles, uint256 stake, uint256 deadline, bytes32[] calldata allowlistProof, bytes calldata signature) external returns (uint256 member);
     function leaveJob(uint256 job, address provider, uint256 deadline, bytes calldata signature) external;
-    function release(uint256 job, address[] calldata providers) external;  // after the job ended: unlock their stake
+    function release(uint256 job, address[] calldata providers) external;  // unlock their stake, once nothing of the job can be appealed
     function eject(uint256 job, address provider) external;                 // a jailed provider
     function refreshOperator(uint256 job, address provider) external;       // after setOperator
     function sealRoster(uint256 job, uint256 page) external;                // cache 128 operators as code: cheaper batches
@@ -124,6 +125,7 @@ interface IJobBoard {
     function markRunning(uint256 job) external;
     function settleRound(uint256 job, uint256 round, bytes calldata payments, address feeRecipient, uint256 fee) external;
     function recordFailedRound(uint256 job) external;
+    function stopJob(uint256 job) external returns (bool running); // the round in flight is the last; false if the job is over
     function endRound(uint256 job) external returns (bool more); // settles the job's state between rounds
 
     // Views
@@ -144,5 +146,7 @@ interface IJobBoard {
     function trainersOf(uint256 job) external view returns (uint256[] memory bitmap);
     /// Stake-weighted draw without replacement among active validators. Returns fewer than `size` if there are fewer.
     function drawCommittee(uint256 job, uint256 size, bytes32 seed) external view returns (uint16[] memory members);
+    /// The same without the `excluded`.
+    function drawJury(uint256 job, uint256 size, bytes32 seed, uint16[] calldata excluded) external view returns (uint16[] memory members);
     function isReady(uint256 job) external view returns (bool); // recruited enough to start
 }

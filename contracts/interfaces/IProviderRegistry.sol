@@ -40,6 +40,12 @@ interface IProviderRegistry {
     event StakeSlashed(
         uint256 indexed slash, address indexed provider, uint256 amount, uint256 bounty, address prover, uint64 settleableAt
     );
+    event SlashFrozen(uint256 indexed slash);
+    event SlashUnfrozen(uint256 indexed slash);
+    event SlashReturned(uint256 indexed slash, address indexed provider, uint256 amount);
+    event StakeMoved(address indexed payer, address indexed payee, uint256 amount);
+    event StakeHeld(address indexed provider, uint256 holds);
+    event StakeFreed(address indexed provider, uint256 holds);
     event SlashSettled(uint256 indexed slash, uint256 toTreasury, uint256 bounty);
     event DutyMissed(address indexed provider, uint8 inARow);
     event MissedDutiesCleared(address indexed provider);
@@ -58,6 +64,7 @@ interface IProviderRegistry {
     error NotYet(uint256 now_, uint256 from);
     error NothingToWithdraw(address provider);
     error TokenAmountMismatch(uint256 received, uint256 expected);
+    error StakeIsHeld(address provider, uint256 holds);
     error SlashUnknown(uint256 slash);
     error SlashAlreadySettled(uint256 slash);
 
@@ -80,10 +87,20 @@ interface IProviderRegistry {
     function slash(address provider, uint256 amount, address prover, uint256 parametersVersion) external returns (uint256 slashId);
     function recordMissedDuty(address provider, uint256 parametersVersion) external;
     function clearMissedDuties(address provider) external;
+    // Appeals
+    function freezeSlash(uint256 slash) external;
+    function unfreezeSlash(uint256 slash) external;
+    function returnSlash(uint256 slash) external;
+    function slashFor(address provider, uint256 amount, address injured, uint256 damage, uint256 parametersVersion) external returns (uint256 paid);
+    function moveStake(address payer, address payee, uint256 amount) external;
+    function holdStake(address provider) external;
+    function freeStake(address provider) external;
+    function pardon(address provider) external;
 
     function providerOf(address provider) external view returns (Provider memory);
     function providerOfOperator(address operator) external view returns (address); // operators past and present, 0 if none
     function operatorRetiredAt(address operator) external view returns (uint64); // 0 for one in use
     function slashOf(uint256 slash) external view returns (Slash memory);
     function slashCount() external view returns (uint256);
+    function holdsOn(address provider) external view returns (uint256); // open appeals that may cost its stake
 }

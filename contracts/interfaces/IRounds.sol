@@ -16,7 +16,8 @@ enum FailureReason {
     CommitteeTooSmall,
     TooFewBallots,
     NothingVerified,
-    NoModelAgreed
+    NoModelAgreed,
+    Stopped        // an earlier model was found wrong
 }
 
 uint16 constant SCORE_UNAVAILABLE = 65534;
@@ -82,6 +83,7 @@ interface IRounds {
     error SeedPending(uint64 seedBlock, uint256 blockNumber);
     error TallyWrong(bytes32 have, bytes32 expected);
     error RevealsWrong(bytes32 have, bytes32 expected);
+    error NotAppeals(address caller);
     error NoModelYet(uint256 job, uint256 round);
 
     /// Start a ready job, re-arm or use the seed, close a phase that is complete or over. Anybody.
@@ -98,6 +100,9 @@ interface IRounds {
     function attest(uint256 job, uint256 round, bytes32 modelDigest, bytes calldata seats, bytes calldata signatures) external;
     /// `reveals`: per revealUpdates call in chain order, its newly opened (uint16 member, bytes32 digest) records. Pays, records, opens the next round.
     function finalise(uint256 job, uint256 round, bytes[] calldata reveals, bytes calldata scores, bytes calldata shares) external;
+
+    /// Ends the job's round in flight, and with it the job.
+    function stop(uint256 job) external;
 
     function wordsOf(uint256 job) external view returns (RoundWords memory);
     /// The number of the job's last round so far; 0 before the first.

@@ -19,6 +19,11 @@ library Committees {
         }
     }
 
+    /// `seats`: a bit each, in place of those the word has.
+    function withSeats(uint256 committee, uint256 seats) internal pure returns (uint256) {
+        return (committee & ((1 << 240) - 1)) | seats << 240;
+    }
+
     /// The seat must be taken.
     function memberAt(uint256 committee, uint256 seat) internal pure returns (uint256) {
         return uint16(committee >> (16 * seat)) - 1;

@@ -35,28 +35,53 @@ library SumTree {
         }
     }
 
-    /// Up to `size` (at most 15) indices by the rule "Draw" of docs/protocol.md; fewer if fewer have weight.
-    function draw(Tree storage tree, uint256 leaves, uint256 size, bytes32 seed)
+    /// Up to `size` indices by the rule "Draw" of docs/protocol.md; fewer if fewer have weight.
+    function draw(Tree storage tree, uint256 leaves, uint256 size, bytes32 seed) internal view returns (uint16[] memory) {
+        return draw(tree, leaves, size, seed, new uint16[](0));
+    }
+
+    /// The same as if the `excluded` had no weight.
+    function draw(Tree storage tree, uint256 leaves, uint256 size, bytes32 seed, uint16[] memory excluded)
         internal
         view
         returns (uint16[] memory drawn)
     {
         drawn = new uint16[](size);
-        uint256[] memory picks = new uint256[](size);
+        uint256[] memory picks = new uint256[](excluded.length + size);
         if (leaves == 0) size = 0;
         uint256 levels = _levelsFor(leaves);
         uint256 remaining = size == 0 ? 0 : _sum(tree.words[_offsetOf(levels - 1)]);
         uint256 seats = 0;
+        (uint256 taken, uint256 weight) = _exclude(tree, excluded, picks);
         unchecked {
+            remaining -= size == 0 ? 0 : weight;
             while (seats < size && remaining != 0) {
-                uint256 pick = _find(tree, levels, _pointFor(seed, seats, remaining), picks, seats);
-                picks[seats] = pick;
+                uint256 pick = _find(tree, levels, _pointFor(seed, seats, remaining), picks, taken++);
+                picks[taken - 1] = pick;
                 drawn[seats++] = uint16(pick);
                 remaining -= pick >> 16;
             }
         }
         assembly ("memory-safe") {
             mstore(drawn, seats)
+        }
+    }
+
+    /// Puts those who have weight among the picks, each once. Returns how many, and their weight together.
+    function _exclude(Tree storage tree, uint16[] memory excluded, uint256[] memory picks)
+        private
+        view
+        returns (uint256 count, uint256 weight)
+    {
+        for (uint256 i = 0; i < excluded.length; ++i) {
+            uint256 index = excluded[i];
+            uint256 its = _laneOf(tree.words[index >> 2], index & 3);
+            uint256 pick = its << 16 | index;
+            bool known = its == 0;
+            for (uint256 j = 0; j < count && !known; ++j) known = picks[j] == pick;
+            if (known) continue;
+            picks[count++] = pick;
+            weight += its;
         }
     }
 

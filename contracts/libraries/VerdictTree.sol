@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 /// Merkle trees over verdict leaves: sorted pairs from the left, an odd last node moves up unchanged.
-/// A leaf is the hash of 36 bytes and a node of 64, so that no node can pass for a leaf.
+/// A leaf is the hash of 36 bytes, a settlement's of 39 and a node of 64, so that none can pass for another.
 library VerdictTree {
     uint256 private constant SCORE = 0xffff000000000000000000000000000000000000000000000000000000000000; // the first two bytes
 
@@ -32,6 +32,15 @@ library VerdictTree {
                 score := add(score, 2)
             }
         }
+    }
+
+    /// What a round's root holds beside its verdicts. `committee`: see Committees, with the attesters' seats.
+    function settlementOf(uint256 committee, uint256 finalisedAt, uint256 reveals) internal pure returns (bytes32) {
+        return keccak256(abi.encodePacked(committee, uint40(finalisedAt), uint16(reveals)));
+    }
+
+    function pair(bytes32 a, bytes32 b) internal pure returns (bytes32) {
+        return a < b ? keccak256(abi.encodePacked(a, b)) : keccak256(abi.encodePacked(b, a));
     }
 
     /// Destroys `nodes`. No leaf: zero.

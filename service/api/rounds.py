@@ -9,7 +9,6 @@ from fastapi import APIRouter
 from sqlalchemy import RowMapping
 
 from commonweal.protocol.commitments import unpack_scores
-from commonweal.protocol.merkle import compute_proof, compute_verdict_leaf
 from commonweal.protocol.types import Verdict
 from service.api import schemas as s
 from service.api.common import (
@@ -52,18 +51,8 @@ def list_updates(services: ServicesDep, job: JobNumber, round: RoundNumber) -> s
     `proof`, anybody checks a verdict against the ledger: `ModelLedger.isVerdict`."""
     final = services.repository.fetch_round(job, round)["state"] == "finalised"
     rows = services.repository.fetch_updates(job, round)
-    proofs = compute_proofs(rows) if final else {}
+    proofs = services.repository.prove_verdicts(job, round) if final else {}
     return s.Page(items=[_show_update(row, proofs.get(row["member"])) for row in rows])
-
-
-def compute_proofs(rows: Sequence[RowMapping]) -> dict[int, list[str]]:
-    """By member, for the updates that have a verdict."""
-    judged = [row for row in rows if row["score"] is not None]
-    leaves = [compute_verdict_leaf(r["member"], bytes(r["digest"]), r["score"]) for r in judged]
-    return {
-        row["member"]: [to_hex(node) for node in compute_proof(leaves, index)]
-        for index, row in enumerate(judged)
-    }
 
 
 def _round_fields(row: RowMapping) -> dict[str, Any]:
@@ -91,7 +80,7 @@ def _show_ballot(row: RowMapping) -> s.Ballot:
     )
 
 
-def _show_update(row: RowMapping, proof: list[str] | None) -> s.Update:
+def _show_update(row: RowMapping, proof: Sequence[bytes] | None) -> s.Update:
     score = row["score"]
     return s.Update(
         member=row["member"],
@@ -101,5 +90,5 @@ def _show_update(row: RowMapping, proof: list[str] | None) -> s.Update:
         cid=cid_or_none(row["digest"]),
         score=score,
         verdict=None if score is None else name_of(Verdict.of(score)),  # type: ignore[arg-type]
-        proof=proof,
+        proof=None if proof is None else [to_hex(node) for node in proof],
     )

@@ -83,10 +83,12 @@ contract FaultsTest is RoundKit {
         revealBallots(round, range(0, 3));
         attest(round, modelOf(round), range(0, 3));
         (lastScores,) = expectedTally();
+        lastSettlement = settlementLeaf(7, TRAINERS);
         finalise(round);
     }
 
     bytes private lastScores;
+    bytes32 private lastSettlement;
 
     function scoreOf(uint256 member) private view returns (uint16) {
         return uint16(uint8(lastScores[2 * member])) << 8 | uint8(lastScores[2 * member + 1]);
@@ -97,8 +99,9 @@ contract FaultsTest is RoundKit {
         for (uint256 i = 0; i < 4; ++i) {
             leaves[i] = VerdictTree.leafOf(i, updateOf(round, i), scoreOf(i));
         }
-        path = new bytes32[](2);
+        path = new bytes32[](3);
         path[0] = leaves[member ^ 1];
+        path[2] = lastSettlement;
         bytes32[] memory pair = new bytes32[](2);
         (pair[0], pair[1]) = member < 2 ? (leaves[2], leaves[3]) : (leaves[0], leaves[1]);
         path[1] = VerdictTree.rootOf(pair);
@@ -151,6 +154,7 @@ contract FaultsTest is RoundKit {
         revealBallots(round, seat == 0 ? both(1, 2) : seat == 1 ? both(0, 2) : both(0, 1));
         attest(round, modelOf(round), range(0, 3));
         (lastScores,) = expectedTally();
+        lastSettlement = settlementLeaf(7, TRAINERS);
         finalise(round);
     }
 

@@ -94,6 +94,7 @@ contract GovernanceTest is BoardKit {
         assertTrue(board.refund(job) != 0, "refund");
         address[] memory everybody = new address[](2);
         (everybody[0], everybody[1]) = (owner(0), owner(1));
+        vm.warp(block.timestamp + 1 hours);
         board.release(job, everybody);
         vm.startPrank(owner(0));
         registry.unbond(STAKE);

@@ -222,8 +222,17 @@ contract MembershipTest is BoardKit {
         quit(job, 2);
         markRunning(job);
         exhaust(job);
+        vm.warp(NOW + 1 hours - 1);
+        vm.expectRevert(abi.encodeWithSelector(IJobBoard.StillAppealable.selector, job, NOW + 1 hours, 0));
+        board.release(job, both);
+        vm.warp(NOW + 1 hours);
+        appeals.setOpenCases(job, 1);
+        vm.expectRevert(abi.encodeWithSelector(IJobBoard.StillAppealable.selector, job, NOW + 1 hours, 1));
+        board.release(job, both);
+        appeals.setOpenCases(job, 0);
         board.release(job, both);
         board.release(job, both); // twice is harmless
+        vm.warp(NOW);
         assertEq(registry.providerOf(owner(1)).free, STAKE);
         assertEq(registry.providerOf(owner(2)).free, STAKE);
         bytes memory signature = signJoin(job, 1, key(1), BOTH, STAKE, NOW);

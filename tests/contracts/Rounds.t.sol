@@ -133,9 +133,10 @@ contract RoundsTest is RoundKit {
         for (uint256 i = 0; i < TRAINERS; ++i) {
             leaves[i] = keccak256(abi.encodePacked(uint16(i), updateOf(1, i), uint16(word16(scores, i))));
         }
-        bytes32[] memory proof = new bytes32[](2); // of the last of seven: it moves up once
+        bytes32[] memory proof = new bytes32[](3); // of the last of seven: it moves up once
         proof[0] = node(leaves[4], leaves[5]);
         proof[1] = node(node(leaves[0], leaves[1]), node(leaves[2], leaves[3]));
+        proof[2] = settlementLeaf(31, TRAINERS);
         uint16 score = uint16(word16(scores, 6));
         assertTrue(ledger.isVerdict(job, 1, 6, updateOf(1, 6), score, proof), "proven");
         assertTrue(ledger.isVerifiedUpdate(job, 1, updateOf(1, 6), abi.encode(uint16(6), score, proof)), "verified");

@@ -26,8 +26,18 @@ from commonweal.protocol.commitments import (
     pack_scores,
     pack_seats,
     unpack_entries,
+    unpack_seats,
 )
-from commonweal.protocol.events import JobCreated, RoundTallied, UpdatesCommitted, UpdatesRevealed
+from commonweal.protocol.events import (
+    CommitteeDrawn,
+    JobCreated,
+    ModelAttested,
+    RoundFinalised,
+    RoundTallied,
+    UpdatesCommitted,
+    UpdatesRevealed,
+)
+from commonweal.protocol.merkle import compute_settlement_leaf
 from commonweal.protocol.transitions import opened_members
 from commonweal.protocol.types import (
     ZERO_DIGEST,
@@ -44,6 +54,7 @@ ETHER = 10**18
 BOTH = Role.TRAINER | Role.VALIDATOR
 FOREVER = 2**40
 WINDOW = 3_600
+APPEAL_WINDOW = 600  # of local_parameters
 TERMS = JobParameters(
     spec_digest=Digest(keccak(text="spec")),
     initial_model=Digest(keccak(text="initial model")),
@@ -281,6 +292,18 @@ class Stage:
         signatures = b"".join(workers[committee[seat]].sign(digest) for seat in seats)
         details = (job, round_, model, pack_seats(seats), signatures)
         return self.send(by or self.relay, "Rounds", "attest", *details)
+
+    def settlement(self, job: int, round_: int, reveals: int) -> bytes:
+        """The settlement leaf of a finalised round, as its events imply it."""
+        events = self.reader.fetch_events(self.deployment.deployed_block, self.now, job)
+        of_round = [e for e in events if getattr(e, "round", None) == round_]
+        finalised = next(e for e in of_round if isinstance(e, RoundFinalised))
+        drawn = next(e for e in of_round if isinstance(e, CommitteeDrawn))
+        attested = [e for e in of_round if isinstance(e, ModelAttested)]
+        agreed = [e.seats for e in attested if e.model_digest == finalised.model_digest]
+        seats = unpack_seats(b"".join(agreed))
+        at = finalised.ref.timestamp
+        return compute_settlement_leaf(drawn.members, seats, at, reveals)
 
     def finalise(self, job: int, round_: int, by: LocalAccount | None = None) -> Receipt:
         """From nothing but the chain's events."""

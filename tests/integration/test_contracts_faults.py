@@ -225,20 +225,21 @@ def check_verdict_faults(stage: Stage, job: int, members: Workers) -> None:
     scores = unpack_scores(next(e for e in events if isinstance(e, RoundTallied)).scores)
     digests = [stage.digest(job, 1, member) for member in members]
     leaves = list(map(compute_verdict_leaf, members, digests, scores))
+    settlement = stage.settlement(job, 1, len(leaves))
     assert scores == (9, 9, INVALID, UNAVAILABLE)
     before = provider_of(stage, members[2])
-    verdict = (job, 1, 2, digests[2], list(compute_proof(leaves, 2)))
+    verdict = (job, 1, 2, digests[2], [*compute_proof(leaves, 2), settlement])
     stage.send(stage.relay, "Faults", "proveInvalid", *verdict)
     slash = stage.reader.fetch_slash(last_fault(stage, job).slash, stage.now)
     # Whoever proves it may have voted for it: no bounty.
     assert (slash.amount, slash.bounty) == (3 * ETHER, 0)
     assert before.free - provider_of(stage, members[2]).free == 3 * ETHER
     missed = provider_of(stage, members[3]).missed_duties
-    verdict = (job, 1, 3, digests[3], list(compute_proof(leaves, 3)))
+    verdict = (job, 1, 3, digests[3], [*compute_proof(leaves, 3), settlement])
     stage.send(stage.relay, "Faults", "proveUnavailable", *verdict)
     assert provider_of(stage, members[3]).missed_duties == missed + 1
     assert last_fault(stage, job).slash == 0
-    lie = (job, 1, 0, digests[0], list(compute_proof(leaves, 0)))
+    lie = (job, 1, 0, digests[0], [*compute_proof(leaves, 0), settlement])
     assert refuse(stage, "proveInvalid", *lie, contract="Faults").name == "FaultNotProven"
 
 

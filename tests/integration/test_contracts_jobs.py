@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple
 
 import pytest
-from contracts_stage import ETHER, TERMS, WINDOW, Stage, Worker, word
+from contracts_stage import APPEAL_WINDOW, ETHER, TERMS, WINDOW, Stage, Worker, word
 
 from commonweal.adapters.codec import ContractReverted
 from commonweal.protocol import signing
@@ -25,6 +25,7 @@ from commonweal.protocol.merkle import (
     compute_proof,
     compute_root,
     compute_verdict_leaf,
+    compute_verdict_root,
     is_proven,
 )
 from commonweal.protocol.rewards import pack_payments, split_round
@@ -120,12 +121,13 @@ def check_round(stage: Stage, job: int, round_: int, ballots: list[list[int]]) -
 
     digests = [stage.digest(job, round_, member) for member in revealed]
     leaves = list(map(compute_verdict_leaf, revealed, digests, result.scores))
-    root = compute_root(leaves)
+    settlement = stage.settlement(job, round_, len(revealed))
+    root = compute_verdict_root(leaves, settlement)
     assert stage.reader.fetch_verdict_root(job, round_, stage.now) == root
     for index, (member, digest, score) in enumerate(
         zip(revealed, digests, result.scores, strict=True)
     ):
-        proof = list(compute_proof(leaves, index))
+        proof = [*compute_proof(leaves, index), settlement]
         verdict = (job, round_, member, digest, score, proof)
         assert stage.reader.call("ModelLedger", "isVerdict", *verdict, at=stage.now)
         wrong = (job, round_, member, digest, score ^ 1, proof)
@@ -183,6 +185,9 @@ def check_money(stage: Stage, job: int, requester: str, members: Workers) -> Non
 def check_release(stage: Stage, job: int, providers: list[Address]) -> None:
     before = [stage.reader.fetch_provider(p, stage.now) for p in providers]
     stakes = [m.stake for m in stage.reader.fetch_members(job, stage.now)]
+    with pytest.raises(ContractReverted, match="StillAppealable"):
+        stage.send(stage.relay, "JobBoard", "release", job, providers)
+    stage.travel(APPEAL_WINDOW)
     stage.send(stage.relay, "JobBoard", "release", job, providers)
     after = [stage.reader.fetch_provider(p, stage.now) for p in providers]
     assert [b.locked - a.locked for b, a in zip(before, after, strict=True)] == stakes

@@ -24,6 +24,20 @@ contract RoundsDouble {
     }
 }
 
+/// Stands where Appeals stands.
+contract AppealsDouble {
+    mapping(uint256 job => bool) public isDrawPending;
+    mapping(uint256 job => uint256) public openCasesOf;
+
+    function setDrawPending(uint256 job, bool pending) external {
+        isDrawPending[job] = pending;
+    }
+
+    function setOpenCases(uint256 job, uint256 cases) external {
+        openCasesOf[job] = cases;
+    }
+}
+
 /// Registry and board as deployed, providers that really sign; this contract holds the tokens.
 abstract contract BoardKit is Test {
     uint256 internal constant NOW = 1_800_000_000;
@@ -38,6 +52,7 @@ abstract contract BoardKit is Test {
     Parameters internal parameters;
     ProviderRegistry internal registry;
     RoundsDouble internal rounds;
+    AppealsDouble internal appeals;
     JobBoard internal board;
 
     function setUp() public virtual {
@@ -46,9 +61,10 @@ abstract contract BoardKit is Test {
         manager = new AccessManager(address(this));
         parameters = new Parameters(address(manager), rules());
         rounds = new RoundsDouble();
+        appeals = new AppealsDouble();
         address next = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        registry = new ProviderRegistry(token, parameters, next, FAULTS);
-        board = new JobBoard(token, registry, parameters, address(rounds));
+        registry = new ProviderRegistry(token, parameters, next, FAULTS, address(appeals));
+        board = new JobBoard(token, registry, parameters, address(rounds), address(appeals));
         assertEq(address(board), next, "predicted address");
     }
 

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IAppeals} from "../../../contracts/interfaces/IAppeals.sol";
 import {IFaults} from "../../../contracts/interfaces/IFaults.sol";
 import {IJobBoard, JobParameters} from "../../../contracts/interfaces/IJobBoard.sol";
 import {IModelLedger} from "../../../contracts/interfaces/IModelLedger.sol";
@@ -36,6 +37,7 @@ abstract contract RoundKit is Test {
     IRoundsInOne internal rounds;
     IRoundLens internal lens;
     IFaults internal faults;
+    IAppeals internal appeals;
 
     uint256 internal job;
     uint256 internal members;
@@ -97,16 +99,17 @@ abstract contract RoundKit is Test {
         token = IERC20(create("CommonwealToken", abi.encode(address(this), 1e12 ether)));
         parameters = IParameters(create("Parameters", abi.encode(address(this), rules())));
         uint256 nonce = vm.getNonce(address(this));
-        address[5] memory next;
-        for (uint256 i = 0; i < 5; ++i) {
+        address[6] memory next;
+        for (uint256 i = 0; i < 6; ++i) {
             next[i] = vm.computeCreateAddress(address(this), nonce + i);
         }
-        registry = IProviderRegistry(create("ProviderRegistry", abi.encode(token, parameters, next[1], next[4])));
-        board = IJobBoard(create("JobBoard", abi.encode(token, registry, parameters, next[3])));
+        registry = IProviderRegistry(create("ProviderRegistry", abi.encode(token, parameters, next[1], next[4], next[5])));
+        board = IJobBoard(create("JobBoard", abi.encode(token, registry, parameters, next[3], next[5])));
         ledger = IModelLedger(create("ModelLedger", abi.encode(next[3])));
-        rounds = IRoundsInOne(create("Rounds", abi.encode(board, ledger, parameters)));
+        rounds = IRoundsInOne(create("Rounds", abi.encode(board, ledger, parameters, next[5])));
         faults = IFaults(create("Faults", abi.encode(registry, board, rounds, ledger, parameters)));
-        assertEq(address(faults), next[4], "predicted addresses");
+        appeals = IAppeals(create("Appeals", abi.encode(token, registry, board, rounds, ledger, faults, parameters)));
+        assertEq(address(appeals), next[5], "predicted addresses");
         lens = IRoundLens(create("RoundLens", abi.encode(rounds, board)));
     }
 
@@ -388,6 +391,18 @@ abstract contract RoundKit is Test {
         }
         (uint256[] memory verdicts, uint256[] memory parts) = NaiveTally.tally(given, own, updates.length);
         return (pack16(verdicts), pack16(parts));
+    }
+
+    /// What a round's root holds beside its verdicts, if it is finalised now and the seats in `attesters` attested its model.
+    function settlementLeaf(uint256 attesters, uint256 updates) internal view returns (bytes32) {
+        return keccak256(abi.encodePacked(committeeWord(attesters), uint40(block.timestamp), uint16(updates)));
+    }
+
+    function committeeWord(uint256 seats) internal view returns (uint256 word) {
+        for (uint256 seat = 0; seat < committee.length; ++seat) {
+            word |= (uint256(committee[seat]) + 1) << (16 * seat);
+        }
+        word |= seats << 240;
     }
 
     function finalise(uint256 round) internal {

@@ -36,7 +36,12 @@ from commonweal.protocol.manifests import (
     encode_manifest,
     manifest_cid,
 )
-from commonweal.protocol.merkle import compute_contributors, compute_root, compute_verdict_leaf
+from commonweal.protocol.merkle import (
+    compute_contributors,
+    compute_settlement_leaf,
+    compute_verdict_leaf,
+    compute_verdict_root,
+)
 from commonweal.protocol.rewards import compute_quantum, pack_payments, split_round
 from commonweal.protocol.specs import DataSpec, JobSpec, LogisticModel
 from commonweal.protocol.types import (
@@ -60,6 +65,7 @@ CHAIN_ID, JOB = 31337, 7
 ROUNDS = Address(to_checksum_address("0x" + "aa" * 20))
 REQUESTER = Address(to_checksum_address("0x" + "bb" * 20))
 ESCROW = Wei(2 * 10**18)
+_START = 1_700_000_000  # seconds
 MEMBERS = 4
 SPEC = JobSpec(
     name="tiny",
@@ -125,7 +131,7 @@ class HonestJob:
 
     def add(self, kind: type, *values: object) -> None:
         at = len(self.events)
-        reference = ev.EventRef(at, _word("block", at), _word("tx", at), 0, 1_700_000_000 + at)
+        reference = ev.EventRef(at, _word("block", at), _word("tx", at), 0, _START + at)
         self.events.append(kind(reference, *values))
 
     def run_round(self, number: int, *, fails: bool = False) -> None:
@@ -230,10 +236,15 @@ class HonestJob:
         self.parent = self.content.put_manifest(manifest)
         self.add(ev.ModelAttested, JOB, number, self.parent, pack_seats(range(len(committee))))
         self._settle(number, committee, result)
-        root = compute_root(leaves)
+        root = compute_verdict_root(leaves, self._settlement(committee))
         self.add(ev.ModelRecorded, JOB, number, self.parent, root)
         self.add(ev.RoundFinalised, JOB, number, self.parent, root)
         self.models[number], self.roots[number] = self.parent, root
+
+    def _settlement(self, committee: tuple[int, ...]) -> bytes:
+        finalised_at = _START + len(self.events) + 1  # the event after the next
+        seats = range(len(committee))
+        return compute_settlement_leaf(committee, seats, finalised_at, MEMBERS)
 
     def _settle(self, number, committee, result) -> None:  # type: ignore[no-untyped-def]
         split = split_round(self.parameters, self.quantum, tuple(range(MEMBERS)), result, committee)
@@ -285,6 +296,7 @@ class HonestJob:
             members=members,
             models=self.models,
             verdict_roots=self.roots,
+            overturned=frozenset(),
             fee_grace=60,
         )
 

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Case, IAppeals, Settlement, Stage} from "../../contracts/interfaces/IAppeals.sol";
+import {IJobBoard, JobState} from "../../contracts/interfaces/IJobBoard.sol";
+import {IProviderRegistry, TRAINER} from "../../contracts/interfaces/IProviderRegistry.sol";
+import {Phase} from "../../contracts/interfaces/IRounds.sol";
+import {AppealKit} from "./support/AppealKit.sol";
+
+/// What an appeal changes, and what it does not.
+contract AppealsTest is AppealKit {
+    uint256 private constant SLASH = STAKE / 10; // invalidSlashBps 1000
+
+    function paidOut(address who, uint256 expected, string memory why) private {
+        assertEq(appeals.owedTo(who), expected, why);
+        if (expected == 0) return;
+        uint256 before = token.balanceOf(who);
+        appeals.takeOwed(who);
+        assertEq(token.balanceOf(who) - before, expected, why);
+    }
+
+    /// Nothing is left in the contract once all is paid out, and the registry holds what its books say.
+    function checkBooks(uint256 unsettled) private view {
+        assertEq(token.balanceOf(address(appeals)), 0, "appeals hold nothing");
+        assertEq(token.balanceOf(address(registry)), allStakes() + unsettled, "registry holds stakes and slashes");
+    }
+
+    // Slashes
+
+    function test_an_overturned_slash_makes_the_provider_whole() public {
+        conclude(1, 65535);
+        uint256 before = stakeOf(3);
+        uint256 slash = slashLast(1);
+        assertEq(before - stakeOf(3), SLASH, "slashed");
+        uint256 appeal = appealSlash(slash);
+        judgeAppeal(appeal, 4);
+        assertEq(stageOf(appeal), uint256(Stage.Decided), "decided");
+        waitForClose(appeal);
+        uint256 part = PRICE * 3 / 4 / TRAINERS / 3; // the trainers' pool, for one of four, from three seats
+        bool onSeat = committee[0] == 3 || committee[1] == 3 || committee[2] == 3;
+        assertEq(stakeOf(3), before + (onSeat ? 2 : 3) * part, "made whole, and paid");
+        paidOut(APPELLANT, BOND, "the bond comes back");
+        checkBooks(0);
+        vm.expectRevert(abi.encodeWithSelector(IProviderRegistry.SlashAlreadySettled.selector, slash));
+        registry.settleSlash(slash);
+    }
+
+    function test_an_upheld_slash_costs_the_bond() public {
+        conclude(1, 65535);
+        uint256 slash = slashLast(1);
+        uint256 appeal = appealSlash(slash);
+        judgeAppeal(appeal, 3);
+        vm.expectRevert(); // frozen
+        registry.settleSlash(slash);
+        waitForClose(appeal);
+        paidOut(APPELLANT, 0, "lost");
+        paidOut(TREASURY, BOND, "an invalid update has no prover who could win");
+        registry.settleSlash(slash);
+        assertEq(token.balanceOf(TREASURY), BOND + SLASH, "treasury");
+        checkBooks(0);
+    }
+
+    function test_the_prover_of_an_upheld_absence_gets_half_of_the_bond() public {
+        (uint256 slash, uint256 absent) = absence();
+        uint256 appeal = appealSlash(slash);
+        assertEq(appeals.caseOf(appeal).member, absent, "accused");
+        judgeAppeal(appeal, 0);
+        waitForClose(appeal);
+        paidOut(TREASURY, BOND / 2, "half");
+        uint256 balance = token.balanceOf(address(this));
+        appeals.takeOwed(address(this));
+        assertEq(token.balanceOf(address(this)) - balance, BOND / 2, "other half");
+    }
+
+    function test_an_overturned_absence_pardons() public {
+        (uint256 slash, uint256 absent) = absence();
+        assertEq(registry.providerOf(owner(absent)).missedDuties, 1, "missed");
+        uint256 before = stakeOf(absent);
+        uint256 appeal = appealSlash(slash);
+        judgeAppeal(appeal, 7);
+        waitForClose(appeal);
+        assertEq(registry.providerOf(owner(absent)).missedDuties, 0, "pardoned");
+        assertEq(stakeOf(absent) - before, STAKE * 2 / 100, "made whole");
+    }
+
+    /// The committee of three loses its third to a deadline. Returns the slash and who was absent.
+    function absence() private returns (uint256 slash, uint256 absent) {
+        toBallots(1, TRAINERS);
+        commitBallots(1, range(0, 2));
+        vm.warp(current().endsAt);
+        rounds.advance(job);
+        revealBallots(1, range(0, 2));
+        attest(1, modelOf(1), range(0, 3));
+        finalise(1);
+        faults.proveAbsent(job, 1, 2);
+        return (registry.slashCount(), committee[2]);
+    }
+
+    // Twice
+
+    function test_a_second_jury_can_uphold_what_the_first_overturned() public {
+        conclude(1, 65535);
+        uint256 slash = slashLast(1);
+        uint256 taken = stakeOf(3);
+        uint256 appeal = appealSlash(slash);
+        judgeAppeal(appeal, 7);
+        appealAgain(appeal);
+        judgeAppeal(appeal, 7); // of fifteen
+        assertEq(stageOf(appeal), uint256(Stage.Closed), "final");
+        assertEq(stakeOf(3), taken, "still slashed");
+        paidOut(OPPONENT, 2 * BOND + BOND / 2, "its bond, and half of the other");
+        paidOut(TREASURY, BOND / 2, "the other half");
+        paidOut(APPELLANT, 0, "lost");
+        registry.settleSlash(slash);
+        checkBooks(0);
+    }
+
+    function test_a_second_jury_can_overturn_what_the_first_upheld() public {
+        conclude(1, 65535);
+        uint256 taken = stakeOf(3);
+        uint256 appeal = appealSlash(slashLast(1));
+        judgeAppeal(appeal, 3);
+        appealAgain(appeal);
+        judgeAppeal(appeal, 8);
+        assertTrue(stakeOf(3) >= taken, "made whole");
+        paidOut(APPELLANT, BOND, "was right");
+        paidOut(OPPONENT, 2 * BOND, "was right too");
+        checkBooks(0);
+    }
+
+    function test_a_second_jury_that_agrees_costs_the_second_bond() public {
+        conclude(1, 65535);
+        uint256 appeal = appealSlash(slashLast(1));
+        judgeAppeal(appeal, 5);
+        appealAgain(appeal);
+        judgeAppeal(appeal, 15);
+        paidOut(APPELLANT, 2 * BOND, "its own, and half of the second");
+        paidOut(TREASURY, BOND, "half of the second");
+        paidOut(OPPONENT, 0, "lost");
+        checkBooks(0);
+    }
+
+    function test_nobody_appeals_a_third_time_or_late() public {
+        conclude(1, 65535);
+        uint256 appeal = appealSlash(slashLast(1));
+        judgeAppeal(appeal, 5);
+        uint64 endsAt = appeals.caseOf(appeal).endsAt;
+        vm.warp(endsAt);
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.StageOver.selector, appeal, endsAt, endsAt));
+        appeals.appealAgain(appeal);
+        vm.warp(endsAt - 1);
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.StageNotOver.selector, appeal, endsAt, endsAt - 1));
+        appeals.advance(appeal);
+        appealAgain(appeal);
+        judgeAppeal(appeal, 0);
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.StageWrong.selector, appeal, Stage.Closed, Stage.Decided));
+        appeals.appealAgain(appeal);
+    }
+
+    // Models
+
+    function test_a_wrong_model_stops_the_job_and_pays_the_requester() public {
+        conclude(1, 500);
+        conclude(2, 500);
+        uint256 appeal = appealSecondRound();
+        uint256 held = token.balanceOf(REQUESTER);
+        uint256[3] memory before = [stakeOf(committee[0]), stakeOf(committee[1]), stakeOf(committee[2])];
+        judgeAppeal(appeal, 6);
+        waitForClose(appeal);
+        for (uint256 seat = 0; seat < 3; ++seat) {
+            assertEq(before[seat] - stakeOf(committee[seat]), SLASH, "every attester");
+        }
+        assertEq(uint256(board.jobOf(job).state), uint256(JobState.Cancelled), "stopped");
+        assertEq(phase(), uint256(Phase.None), "no round");
+        uint256 count = registry.slashCount();
+        for (uint256 i = 0; i < 3; ++i) {
+            registry.settleSlash(count - i);
+        }
+        uint256 escrow = board.refund(job);
+        assertTrue(escrow >= PRICE, "the third round's price");
+        assertEq(token.balanceOf(REQUESTER) - held, escrow + 3 * SLASH, "less than the round cost, so all of it");
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.NotAppealable.selector, count));
+        appeals.appealSlash(count, settlement);
+    }
+
+    function appealSecondRound() private returns (uint256) {
+        uint256 trainer = 0;
+        commit(3, only(trainer)); // a round is in flight
+        return appealModel(2);
+    }
+
+    function test_a_model_that_is_upheld_changes_nothing() public {
+        conclude(1, 500);
+        uint256 stakes = allStakes();
+        uint256 appeal = appealModel(1);
+        judgeAppeal(appeal, 0);
+        waitForClose(appeal);
+        assertEq(allStakes(), stakes, "stakes");
+        assertEq(current().round, 2, "the job goes on");
+        paidOut(TREASURY, BOND, "no one else may gain");
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.AlreadyAppealed.selector, appeal));
+        appeals.appealModel(job, 1, settlement);
+    }
+
+    function test_a_settlement_that_never_was() public {
+        conclude(1, 500);
+        Settlement memory wrong = settlement;
+        wrong.committee ^= 1 << 240; // one attester less
+        vm.expectPartialRevert(IAppeals.SettlementWrong.selector);
+        appeals.appealModel(job, 1, wrong);
+        wrong = settlement;
+        wrong.finalisedAt += 1;
+        vm.expectPartialRevert(IAppeals.SettlementWrong.selector);
+        appeals.appealModel(job, 1, wrong);
+        vm.expectPartialRevert(IAppeals.SettlementWrong.selector);
+        appeals.appealModel(job, 2, settlement);
+        vm.warp(settlement.finalisedAt + 1 hours);
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.AppealTooLate.selector, block.timestamp, block.timestamp));
+        appeals.appealModel(job, 1, settlement);
+    }
+}
