@@ -10,7 +10,7 @@ SOLIDITY := $(shell find contracts -name '*.sol' 2>/dev/null)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile abi demo dev test check lint types imports contracts unit integration differential gas clean distclean
+.PHONY: help setup compile abi demo dev test check lint types imports contracts unit integration differential lifecycles gas clean distclean
 
 help: ## print this text
 	@echo "Commonweal: train models together without trusting each other."
@@ -76,6 +76,9 @@ differential: setup ## Python and Solidity compared on 10,000 random cases of ea
 	WEAL_TEST_CASES=10000 pytest -n0 -m integration tests/integration/differential
 
 include tests/analysis.mk
+
+lifecycles: setup ## 150 random lives of a network against a model of all its balances (minutes)
+	WEAL_TEST_LIVES=150 pytest -n0 -s -m integration tests/integration/lifecycles
 
 gas: setup ## renew the gas snapshot, bench/results/gas.json
 	python -m bench.gas_snapshot --write
