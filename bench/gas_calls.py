@@ -31,6 +31,7 @@ from commonweal.adapters.transactions import TransactionSender
 from commonweal.protocol import merkle, signing
 from commonweal.protocol.batches import (
     ContractCall,
+    RoundRecord,
     advance_job,
     attest_model,
     commit_ballots,
@@ -41,6 +42,7 @@ from commonweal.protocol.batches import (
     tally_ballots,
 )
 from commonweal.protocol.commitments import unpack_scores
+from commonweal.protocol.events import CommitteeDrawn, RoundFinalised
 from commonweal.protocol.messages import BallotRevealMessage
 from commonweal.protocol.signing import Domain, sign_compact
 from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Address, Role, Score, Wei
@@ -162,7 +164,18 @@ def _proof(network: Network, member: int) -> tuple[object, ...]:
         merkle.compute_verdict_leaf(member, record.digests[member], score)
         for member, score in zip(members, scores, strict=True)
     ]
-    return member, record.digests[member], merkle.compute_proof(leaves, members.index(member))
+    path = merkle.compute_proof(leaves, members.index(member))
+    return member, record.digests[member], (*path, _settlement(network, record))
+
+
+def _settlement(network: Network, record: RoundRecord) -> bytes:
+    """Everybody who attested in round 2 attested one model."""
+    head, first = network.reader.fetch_head().number, network.reader.deployment.deployed_block
+    events = network.reader.fetch_events(first, head, network.job)
+    drawn = next(e for e in events if isinstance(e, CommitteeDrawn) and e.round == record.round)
+    final = next(e for e in events if isinstance(e, RoundFinalised) and e.round == record.round)
+    seats, at = record.attestations, final.ref.timestamp
+    return merkle.compute_settlement_leaf(drawn.members, seats, at, len(record.digests))
 
 
 def _contradiction(network: Network, member: int) -> tuple[bytes, bytes, bytes, bytes]:

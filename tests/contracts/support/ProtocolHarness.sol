@@ -57,6 +57,7 @@ contract ProtocolHarness {
         uint16[] indices;
         uint64[] weights;
         uint256 size;
+        uint16[] excluded;
         bytes32[] seeds;
     }
 
@@ -82,6 +83,9 @@ contract ProtocolHarness {
     struct TreeCase {
         bytes records;
         bytes scores;
+        uint16[] committee;
+        uint256 attesters; // bit per seat
+        uint256 finalisedAt;
         uint16 member; // of the leaf to be proven
         bytes32 digest;
         uint16 score;
@@ -141,7 +145,7 @@ contract ProtocolHarness {
             uint256 leaves = _plant(_trees[i], its);
             drawn[i] = new uint16[][](its.seeds.length);
             for (uint256 j = 0; j < its.seeds.length; ++j) {
-                drawn[i][j] = _trees[i].draw(leaves, its.size, its.seeds[j]);
+                drawn[i][j] = _trees[i].draw(leaves, its.size, its.seeds[j], its.excluded);
             }
         }
     }
@@ -175,7 +179,10 @@ contract ProtocolHarness {
         proven = new bool[](cases.length);
         for (uint256 i = 0; i < cases.length; ++i) {
             TreeCase calldata its = cases[i];
-            roots[i] = VerdictTree.rootOf(VerdictTree.leavesOf(its.records, its.scores));
+            uint256 committee = Committees.withSeats(Committees.pack(its.committee), its.attesters);
+            bytes32 settlement = VerdictTree.settlementOf(committee, its.finalisedAt, its.scores.length / 2);
+            bytes32 tree = VerdictTree.rootOf(VerdictTree.leavesOf(its.records, its.scores));
+            roots[i] = VerdictTree.pair(tree, settlement);
             ledger.record(1, i, bytes32(0), roots[i]);
             proven[i] = ledger.isVerdict(1, i, its.member, its.digest, its.score, its.proof);
         }

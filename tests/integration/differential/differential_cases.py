@@ -114,10 +114,11 @@ def make_draw(chance: Random, _: Domain) -> Case:
     chance.shuffle(changes)
     changes = [(index, weight) for index, weight in _in_joining_order(changes)]
     size, seeds = chance.randint(1, 15), [_word(chance) for _ in range(4)]
-    weights = sorted(dict(changes).items())
+    excluded = chance.choice(([], chance.choices(range(leaves), k=chance.randint(1, 40))))
+    weights = [its for its in sorted(dict(changes).items()) if its[0] not in excluded]
     drawn = [list(draw_committee(weights, size, seed)) for seed in seeds]
-    case = ([index for index, _ in changes], [weight for _, weight in changes], size, seeds)
-    return case, drawn
+    columns = [index for index, _ in changes], [weight for _, weight in changes]
+    return (*columns, size, excluded, seeds), drawn
 
 
 def make_tally(chance: Random, _: Domain) -> Case:
@@ -168,14 +169,21 @@ def make_tree(chance: Random, _: Domain) -> Case:
         merkle.compute_verdict_leaf(member, digest, score)
         for (member, digest), score in zip(entries, scores, strict=True)
     ]
-    root, at = merkle.compute_root(leaves), chance.randrange(len(leaves))
-    proof, (member, digest), score = list(merkle.compute_proof(leaves, at)), entries[at], scores[at]
+    committee = chance.sample(range(MAX_MEMBERS), chance.choice((1, 3, 15)))
+    attesters = [seat for seat in range(len(committee)) if chance.random() < 0.8]
+    finalised_at = chance.choice((0, 1_800_000_000, 2**40 - 1))
+    settlement = merkle.compute_settlement_leaf(committee, attesters, finalised_at, len(leaves))
+    root, at = merkle.compute_verdict_root(leaves, settlement), chance.randrange(len(leaves))
+    proof = [*merkle.compute_proof(leaves, at), settlement]
+    (member, digest), score = entries[at], scores[at]
     if chance.random() < 0.3:
         score = Score(score ^ 1)
-    if proof and chance.random() < 0.2:
+    if chance.random() < 0.2:
         proof.pop(chance.randrange(len(proof)))
     leaf = merkle.compute_verdict_leaf(member, digest, score)
-    case = (pack_entries(entries), pack_scores(scores), member, digest, score, proof)
+    bits = sum(1 << seat for seat in attesters)
+    lists = pack_entries(entries), pack_scores(scores)
+    case = (*lists, committee, bits, finalised_at, member, digest, score, proof)
     return case, (root, merkle.is_proven(root, leaf, proof))
 
 

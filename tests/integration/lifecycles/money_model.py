@@ -81,6 +81,7 @@ class Job:
     state: JobState = JobState.RECRUITING
     finalised: int = 0
     failed: int = 0
+    ended_at: int = 0  # 0 as well if it was cancelled before it started
     members: list[Member] = field(default_factory=list)
 
     def find(self, provider: str) -> int | None:
@@ -223,10 +224,12 @@ class MoneyModel:
         its.members[place].nonce += 1
         self._remove(its.members[place])
 
-    def release(self, job: int) -> None:
-        """All members of a job that is over."""
+    def release(self, job: int, now: int) -> None:
+        """All members of a job that is over and can be appealed no more."""
         its = self._job(job)
         require(its.state.is_over, "JobStateWrong")
+        final = not its.ended_at or now >= its.ended_at + self.rules.appeal_window
+        require(final, "StillAppealable")
         for member in its.members:
             if member.active:
                 self._remove(member)

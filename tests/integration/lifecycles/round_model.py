@@ -63,7 +63,7 @@ class RoundState:
     opened: dict[int, Sequence[Score]] = field(default_factory=dict)  # ballots by seat
     attested: dict[int, bytes] = field(default_factory=dict)
     tallied: Tally | None = None
-    agreed: bool = False
+    agreed: bytes = b""  # the model that more than two thirds attested
     idle: set[int] = field(default_factory=set)  # did not commit last time
 
     @property
@@ -79,6 +79,8 @@ class Past:
     committee: tuple[int, ...] = ()
     absent: set[int] = field(default_factory=set)  # seats
     verdicts: dict[int, Score] = field(default_factory=dict)  # by member, if it was finalised
+    attesters: set[int] = field(default_factory=set)  # seats that signed the final model
+    finalised_at: int = 0
 
 
 class ProtocolModel(MoneyModel):
@@ -156,11 +158,12 @@ class ProtocolModel(MoneyModel):
         its = self._in_time(job, Phase.ATTEST, tick)
         its.attested.update(dict.fromkeys(seats, model))
         votes = list(its.attested.values()).count(model)
-        its.agreed = its.agreed or 3 * votes > 2 * self._job(job).parameters.committee_size
+        if not its.agreed and 3 * votes > 2 * self._job(job).parameters.committee_size:
+            its.agreed = model
 
     def finalise(self, job: int, tick: Tick) -> None:
         its, record = self.round(job), self._job(job)
-        require(its.agreed, "NoModelYet")
+        require(its.agreed != b"", "NoModelYet")
         assert its.tallied is not None
         revealed, terms = sorted(its.revealed), record.parameters
         split = split_round(terms, Wei(record.quantum), revealed, its.tallied, its.committee)
@@ -172,6 +175,8 @@ class ProtocolModel(MoneyModel):
         record.finalised += 1
         past = self._note_absent(job, tick)
         past.verdicts = dict(zip(revealed, its.tallied.scores, strict=True))
+        past.attesters = {seat for seat, model in its.attested.items() if model == its.agreed}
+        past.finalised_at = tick.now
         self._next(job, tick)
 
     # Faults
@@ -290,7 +295,7 @@ class ProtocolModel(MoneyModel):
             if self._is_quorum(job, len(its.sealed)):
                 return self._start(job, Phase.BALLOT_REVEAL, tick)
             return self._fail(job, tick)
-        stuck = its.agreed or (
+        stuck = its.agreed != b"" or (
             its.phase is Phase.BALLOT_REVEAL and self._is_quorum(job, len(its.opened))
         )
         require(abandoned or not stuck, "NothingToAdvance")
@@ -343,6 +348,7 @@ class ProtocolModel(MoneyModel):
             record.state = JobState.CANCELLED
         else:
             return self._open(job, tick)
+        record.ended_at = tick.now
         self.rounds[job] = RoundState(number=its.number)
         return None
 

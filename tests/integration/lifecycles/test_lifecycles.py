@@ -47,7 +47,15 @@ SEEN_AT_LEAST = {"joinJob", "revealBallots", "finalise", "claim", "rounds finali
 SEEN_IN_LONG_RUNS = SEEN_AT_LEAST | {
     *("addStake", "unbond", "withdraw", "leaveJob", "release", "cancel", "refund", "claimFees"),
     *("proveUnrevealed", "proveAbsent", "proveInvalid", "proveUnavailable", "proveEquivocation"),
-    *("settleSlash", "FaultAlreadyProven", "MemberEngaged", "NotYet", "PhaseOver", "StakeTooLow"),
+    *(
+        "settleSlash",
+        "FaultAlreadyProven",
+        "MemberEngaged",
+        "StillAppealable",
+        "NotYet",
+        "PhaseOver",
+        "StakeTooLow",
+    ),
     *("COMPLETED", "CANCELLED", "EXHAUSTED", "rounds failed"),
 }
 
@@ -217,7 +225,9 @@ class Lifecycle(RuleBasedStateMachine):
     def release(self, choice: int) -> None:
         number = _pick(choice, self._jobs(over=True), self._jobs())
         members = [member.provider for member in self.model.jobs[number - 1].members]
-        self._board(self.relay, "release", [number, members], lambda _: self.model.release(number))
+        self._board(
+            self.relay, "release", [number, members], lambda t: self.model.release(number, t.now)
+        )
 
     @rule(job=jobs, requester=st.integers(0, REQUESTERS - 1))
     def cancel(self, job: int, requester: int) -> None:
@@ -316,7 +326,11 @@ class Lifecycle(RuleBasedStateMachine):
         digests = {member: self.papers.digest(job, round_, member) for member, _ in verdicts}
         leaves = [merkle.compute_verdict_leaf(m, digests[m], score) for m, score in verdicts]
         path = merkle.compute_proof(leaves, [member for member, _ in verdicts].index(place))
-        return name, [*slot, place, digests[place], list(path)]
+        past = self.model.past[job, round_]
+        settlement = merkle.compute_settlement_leaf(
+            past.committee, past.attesters, past.finalised_at, len(verdicts)
+        )
+        return name, [*slot, place, digests[place], [*path, settlement]]
 
     def _earned(self) -> list[tuple[int, Address]]:
         return [
