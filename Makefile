@@ -49,7 +49,8 @@ dev: setup ## the same network, kept running for development
 	@weal dev $(ARGS)
 
 test: check contracts unit integration ## all of the below, as CI runs it
-	@echo "Left out, each to be run by hand: python -m bench.gas (costs on chain)."
+	@echo "Left out, each to be run by hand: make differential and make lifecycles (long runs of what ran here in short),"
+	@echo "python -m bench.scale (a round of 1,000 trainers), python -m bench.gas (costs on chain as a table)."
 	@test -n "$$WEAL_TEST_KUBO_API" || echo "Left out: the tests against a real Kubo daemon (set WEAL_TEST_KUBO_API to its address)."
 
 check: lint types imports ## lint, type check and import rules
