@@ -20,6 +20,13 @@ export default {
   paths: { sources: "./contracts", tests: { solidity: "./tests/contracts" } },
   test: {
     solidity: {
+      // In CI; `make contracts-deep` asks for more.
+      invariant: {
+        runs: Number(process.env.COMMONWEAL_INVARIANT_RUNS ?? 20),
+        depth: Number(process.env.COMMONWEAL_INVARIANT_DEPTH ?? 100),
+        failOnRevert: true,
+        shrinkRunLimit: 0, // what broke is told in words
+      },
       // COMMONWEAL_ARTIFACTS: contracts from elsewhere, with a planted bug (tests/contracts/planted).
       fsPermissions: { readDirectory: ["./tests/vectors", process.env.COMMONWEAL_ARTIFACTS ?? "./artifacts/contracts"] },
     },
