@@ -10,12 +10,12 @@ SOLIDITY := $(shell find contracts -name '*.sol' 2>/dev/null)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile abi demo dev test check lint types imports contracts unit integration differential lifecycles gas clean distclean
+.PHONY: help setup compile abi demo dev test check lint types imports contracts contracts-deep planted unit integration differential lifecycles gas clean distclean
 
 help: ## print this text
 	@echo "Commonweal: train models together without trusting each other."
 	@echo
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: node_modules/.installed ## install everything into .venv and node_modules
 
@@ -50,6 +50,7 @@ dev: setup ## the same network, kept running for development
 
 test: check contracts unit integration ## all of the below, as CI runs it
 	@echo "Left out, each to be run by hand: make differential and make lifecycles (long runs of what ran here in short),"
+	@echo "make contracts-deep (the invariants at length), make planted (a bug for each, which must turn it red),"
 	@echo "python -m bench.scale (a round of 1,000 trainers), python -m bench.gas (costs on chain as a table)."
 	@test -n "$$WEAL_TEST_KUBO_API" || echo "Left out: the tests against a real Kubo daemon (set WEAL_TEST_KUBO_API to its address)."
 
@@ -66,6 +67,15 @@ imports: setup ## import rules (.importlinter)
 
 contracts: compile ## Solidity tests
 	npx --no-install hardhat test solidity
+
+# Not --no-compile: the stamp does not know the tests.
+contracts-deep: compile ## the invariants at 1,000 runs of 500 calls each (hours)
+	COMMONWEAL_INVARIANT_RUNS=1000 COMMONWEAL_INVARIANT_DEPTH=500 \
+		npx --no-install hardhat test solidity tests/contracts/invariants/Invariants.t.sol $(ARGS)
+
+planted: compile ## contracts with a planted bug: for each, its invariant must go red (minutes)
+	npx --no-install hardhat build tests/contracts/invariants/Invariants.t.sol
+	python -m tests.contracts.planted $(ARGS)
 
 unit: compile ## fast tests of the Python code
 	pytest -n $(WORKERS) --timeout=120 -m "not integration" tests
