@@ -1,4 +1,4 @@
-"""The chain at one block against the model, to the wei."""
+"""The chain at one block against the model, to the wei; and what a run must have seen."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from round_model import ProtocolModel
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.protocol.types import Address
+
+# A run in which these never came about has shown little.
+SEEN_AT_LEAST = {"joinJob", "revealBallots", "finalise", "claim", "rounds finalised"}
+SEEN_IN_LONG_RUNS = SEEN_AT_LEAST | {
+    *("addStake", "unbond", "withdraw", "leaveJob", "release", "cancel", "refund", "claimFees"),
+    *("proveUnrevealed", "proveAbsent", "proveInvalid", "proveEquivocation", "settleSlash"),
+    *("NotYet", "StakeTooLow", "COMPLETED", "CANCELLED", "EXHAUSTED", "rounds failed"),
+}
 
 
 def compare(reader: ChainReader, at: int, model: ProtocolModel, watched: Sequence[Address]) -> None:

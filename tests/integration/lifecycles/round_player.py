@@ -167,8 +167,12 @@ class RoundPlayer:
         self._perform(self._by, "Rounds", "finalise", args, predict)
 
     def _ballot(self, job: int, its: RoundState, plan: Plan, seat: int) -> list[Score]:
-        chance = Random(f"{plan.seed} {its.number} ballot {seat}")
-        scores = [Score(chance.choice(plan.scores)) for _ in its.revealed]
+        """Most seats are of one opinion about an update."""
+        scores = []
+        for member in sorted(its.revealed):
+            agreed = Random(f"{plan.seed} {its.number} {member}").choice(plan.scores)
+            own = Random(f"{plan.seed} {its.number} {member} {seat}")
+            scores.append(Score(agreed if own.random() < 0.8 else own.choice(plan.scores)))
         self._sealed[job, its.number, seat] = scores
         return scores
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import hypothesis
 import pytest
 from chain_driver import ChainDriver, Papers
-from comparison import compare
+from comparison import SEEN_AT_LEAST, SEEN_IN_LONG_RUNS, compare
 from contracts_stage import ETHER, TERMS, Stage
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -41,23 +41,6 @@ PROVIDERS, REQUESTERS = 6, 2
 TOKENS = 1_000 * ETHER
 BOTH = Role.TRAINER | Role.VALIDATOR
 SCORES = ((500, 700, 900), (0, 500), (0, 1, 65_533, 65_534, 65_535), (65_535, 65_535, 600))
-
-# A run in which these never came about has shown little.
-SEEN_AT_LEAST = {"joinJob", "revealBallots", "finalise", "claim", "rounds finalised"}
-SEEN_IN_LONG_RUNS = SEEN_AT_LEAST | {
-    *("addStake", "unbond", "withdraw", "leaveJob", "release", "cancel", "refund", "claimFees"),
-    *("proveUnrevealed", "proveAbsent", "proveInvalid", "proveUnavailable", "proveEquivocation"),
-    *(
-        "settleSlash",
-        "FaultAlreadyProven",
-        "MemberEngaged",
-        "StillAppealable",
-        "NotYet",
-        "PhaseOver",
-        "StakeTooLow",
-    ),
-    *("COMPLETED", "CANCELLED", "EXHAUSTED", "rounds failed"),
-}
 
 choices = st.integers(0, 2**16)
 providers = st.integers(0, PROVIDERS - 1)
@@ -149,9 +132,11 @@ class Lifecycle(RuleBasedStateMachine):
         owner = self.owners[provider]
         self._registry(owner, "addStake", [amount], lambda _: self.model.add_stake(owner, amount))
 
-    @rule(provider=providers, amount=amounts)
-    def unbond(self, provider: int, amount: int) -> None:
+    @rule(provider=providers, amount=amounts, everything=st.booleans())
+    def unbond(self, provider: int, amount: int, everything: bool) -> None:
         owner = self.owners[provider]
+        if everything and owner in self.model.stakes:
+            amount = self.model.stakes[owner].parts[Part.FREE]
         self._registry(owner, "unbond", [amount], lambda t: self.model.unbond(owner, amount, t.now))
 
     @precondition(
@@ -214,9 +199,15 @@ class Lifecycle(RuleBasedStateMachine):
                 self.relay, "joinJob", args, lambda _: self.model.join(number, owner, roles, stake)
             )
 
-    @rule(job=jobs, provider=providers)
-    def leave(self, job: int, provider: int) -> None:
-        number, owner = self._job(job), self.owners[provider]
+    @rule(choice=choices)
+    def leave(self, choice: int) -> None:
+        active = [
+            (number, Address(member.provider))
+            for number, job in enumerate(self.model.jobs, start=1)
+            for member in job.members
+            if member.active
+        ]
+        number, owner = _pick(choice, active, [(self._job(choice), its) for its in self.owners])
         args = self.papers.leave(number, owner, self._nonce(number, owner))
         self._board(self.relay, "leaveJob", args, lambda _: self.model.leave(number, owner))
 
@@ -258,8 +249,8 @@ class Lifecycle(RuleBasedStateMachine):
 
     # Rounds, faults, time
 
-    @rule(choice=choices, phases=st.sampled_from((1, 3, 6)), plan=plans)
-    def play(self, choice: int, phases: int, plan: Plan) -> None:
+    @rule(choice=choices, phases=st.sampled_from((1, 3, 6)), plan=plans, prosecuted=st.booleans())
+    def play(self, choice: int, phases: int, plan: Plan, prosecuted: bool) -> None:
         """So many phases of a round; the next time it goes on from there."""
         likely = [number for number in self._jobs(over=False) if self._can_be_played(number)]
         number = _pick(choice, likely, self._jobs())
@@ -267,10 +258,13 @@ class Lifecycle(RuleBasedStateMachine):
             self.player.play_phase(number, plan)
             if not self._can_be_played(number):
                 break
+        for fault in self._faults():
+            if prosecuted and not self.model.is_proven(*fault):
+                self._prosecute(*fault)
 
     @rule(choice=choices, seed=st.integers(0, 2**16))
     def play_a_good_round(self, choice: int, seed: int) -> None:
-        self.play(choice, 6, Plan(1.0, SCORES[0], seed))
+        self.play(choice, 6, Plan(1.0, SCORES[seed % len(SCORES)], seed), prosecuted=True)
 
     @precondition(lambda self: self._faults())
     @rule(choice=choices)
@@ -278,15 +272,15 @@ class Lifecycle(RuleBasedStateMachine):
         """A fault on record, proven before or not; or one that nobody made."""
         faults = self._faults()
         fresh = [its for its in faults if not self.model.is_proven(*its)]
-        fault, job, round_, place = _pick(choice, fresh, [*faults, (Fault.UNREVEALED, 1, 1, 0)])
+        self._prosecute(*_pick(choice, fresh, [*faults, (Fault.UNREVEALED, 1, 1, 0)]))
+
+    def _prosecute(self, fault: Fault, job: int, round_: int, place: int) -> None:
         function, args = self._proof(fault, job, round_, place)
-        self.perform(
-            self.prover,
-            "Faults",
-            function,
-            args,
-            lambda t: self.model.prove(fault, job, round_, place, t),
-        )
+
+        def predict(tick: Tick) -> None:
+            self.model.prove(fault, job, round_, place, tick)
+
+        self.perform(self.prover, "Faults", function, args, predict)
 
     @rule(seconds=st.sampled_from((1, 599, 601, 3_601, 8 * 86_400)))
     def travel(self, seconds: int) -> None:
