@@ -4,10 +4,10 @@ pragma solidity ^0.8.28;
 import {JobState} from "../../../contracts/interfaces/IJobBoard.sol";
 import {Phase} from "../../../contracts/interfaces/IRounds.sol";
 import {Provider} from "../../../contracts/interfaces/IProviderRegistry.sol";
-import {AbuseActions} from "./AbuseActions.sol";
+import {AppealActions} from "./AppealActions.sol";
 
 /// What the runner calls, in any order. None of it ever reverts: what goes wrong is noted in `broken`.
-abstract contract Campaign is AbuseActions {
+abstract contract Campaign is AppealActions {
     modifier act() {
         ++calls;
         _;
@@ -46,7 +46,8 @@ abstract contract Campaign is AbuseActions {
     }
 
     function charge(uint256 seed) external act {
-        accuse(seed);
+        if (chance(seed, "appeals", 4)) appeal(seed);
+        else accuse(seed);
     }
 
     function misuse(uint256 seed) external act {
@@ -142,9 +143,13 @@ abstract contract Campaign is AbuseActions {
         }
     }
 
+    function surplusOfAppeals() external view returns (uint256 balance, uint256 accounted) {
+        return (token.balanceOf(address(appeals)), bonds);
+    }
+
     function strayTokens() external view returns (uint256) {
         return token.balanceOf(address(rounds)) + token.balanceOf(address(faults)) + token.balanceOf(address(ledger))
-            + token.balanceOf(address(parameters)) + token.balanceOf(address(lens)) + token.balanceOf(address(appeals));
+            + token.balanceOf(address(parameters)) + token.balanceOf(address(lens));
     }
 
     function isReentered() external view returns (bool) {
@@ -158,7 +163,7 @@ abstract contract Campaign is AbuseActions {
         for (uint256 which = 1; which <= board.jobCount(); ++which) {
             if (!_end(which)) return false;
         }
-        return true;
+        return closeCases();
     }
 
     function _end(uint256 which) private returns (bool) {
@@ -186,6 +191,8 @@ abstract contract Campaign is AbuseActions {
             short += _leave(i);
         }
         _payOut();
+        takeBonds();
+        short += token.balanceOf(address(appeals));
         inRegistry = token.balanceOf(address(registry)) - donatedToRegistry;
         inBoard = token.balanceOf(address(board)) - donatedToBoard;
     }

@@ -24,7 +24,8 @@ library Costs {
         (selectors[11], limits[11]) = (IJobBoard.claim.selector, 110_000);
         (selectors[12], limits[12]) = (IJobBoard.claimFees.selector, 60_000);
         (selectors[13], limits[13]) = (IJobBoard.refund.selector, 60_000);
-        (selectors[14], limits[14]) = (IRounds.advance.selector, 200_000);
+        // Appeals.advance too, which draws a jury of eleven.
+        (selectors[14], limits[14]) = (IRounds.advance.selector, 320_000);
         (selectors[15], limits[15]) = (IRounds.commitUpdates.selector, 200_000);
         (selectors[16], limits[16]) = (IRounds.revealUpdates.selector, 200_000);
         (selectors[17], limits[17]) = (IRounds.commitBallots.selector, 220_000);

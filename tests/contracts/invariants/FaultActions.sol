@@ -89,6 +89,7 @@ abstract contract FaultActions is Payday {
     /// Exactly what is due is taken, from the culprit and nobody else, once.
     function _try(uint256 seed, Charge memory charge) private {
         bytes32 id = keccak256(abi.encode(charge.job, charge.round, charge.member, charge.fault));
+        if (charge.guilty && chance(seed, "flees", 2)) flee(_provider(charge));
         Provider[] memory before = _stakes();
         uint256 slashes = registry.slashCount();
         address prover = chance(seed, "prover", 2) ? STRANGER : owner(pick(seed, "who proves", PROVIDERS));
@@ -99,10 +100,15 @@ abstract contract FaultActions is Payday {
         if (!done) return;
         _proven[id] = true;
         note(_names()[uint256(charge.fault)]);
-        uint256 culprit = providerAt[board.memberOf(charge.job, charge.member).provider] - 1;
+        uint256 culprit = _provider(charge);
         uint256 amount = lockedFor[charge.job][culprit] * charge.bps / 10_000;
         accounts[culprit].slashed += _checkStakes(charge.job, before, culprit, amount);
         if (registry.slashCount() > slashes) _checkSlash(charge, registry.slashOf(registry.slashCount()), prover);
+        mustNot(2, "a fault is punished twice", prover, address(faults), charge.data);
+    }
+
+    function _provider(Charge memory charge) private view returns (uint256) {
+        return providerAt[board.memberOf(charge.job, charge.member).provider] - 1;
     }
 
     /// Free stake goes first, then what is unbonding, then what is locked. Returns what had to go in all.

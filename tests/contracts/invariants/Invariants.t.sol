@@ -53,6 +53,8 @@ contract InvariantsTest is Test {
         assertEq(balance, accounted, "registry");
         (balance, accounted) = handler.surplusOfBoard();
         assertEq(balance, accounted, "board");
+        (balance, accounted) = handler.surplusOfAppeals();
+        assertEq(balance, accounted, "appeals");
         assertEq(handler.strayTokens(), 0, "contracts that hold no money");
         assertFalse(handler.isReentered(), "a token called back in");
     }
@@ -121,17 +123,17 @@ contract InvariantsTest is Test {
             (bool done,) = address(handler).call(abi.encodeWithSelector(selector, seed));
             assertTrue(done, "a handler reverted");
         }
-        string[18] memory what = events();
+        string[19] memory what = events();
         for (uint256 i = 0; i < what.length; ++i) {
             assertGe(handler.happened(what[i]), 1, what[i]);
         }
     }
 
-    function events() private pure returns (string[18] memory) {
+    function events() private pure returns (string[19] memory) {
         return [
             "withdrawal", "slash paid out", "left", "refund", "claim", "fee claimed", "started", "paused",
             "failed in COMMIT", "failed in REVEAL", "failed in BALLOT COMMIT", "failed in BALLOT REVEAL",
-            "copied ballot tried", "paid", "unrevealed", "invalid", "absent", "equivocation"
+            "copied ballot tried", "paid", "unrevealed", "invalid", "absent", "equivocation", "appeal"
         ];
     }
 

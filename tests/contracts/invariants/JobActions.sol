@@ -116,7 +116,7 @@ abstract contract JobActions is StakeActions {
         bytes memory message = abi.encode(LEAVE, job, owner(i), board.memberNonce(job, owner(i)), deadline);
         bytes memory signature = signAs(keyOf[registry.providerOf(owner(i)).operator], address(board), message);
         bytes memory data = abi.encodeCall(board.leaveJob, (job, owner(i), deadline, signature));
-        bool free = board.memberOf(job, member).active && !isDrawPending() && !isBusy(member);
+        bool free = board.memberOf(job, member).active && !isDrawPending() && !appeals.isDrawPending(job) && !isBusy(member);
         (bool done,) = attempt(STRANGER, address(board), data);
         if (done && !free) blame(3, "left in the middle of a round's work");
         if (!done && free) blame(exits(), "nothing to do, and cannot leave");

@@ -29,6 +29,13 @@ abstract contract StakeActions is World {
         accounts[i].exitAt = time() + published[parameters.currentVersion()].unbondingPeriod;
     }
 
+    /// Who sees an accusation coming.
+    function flee(uint256 i) internal {
+        bytes memory data = abi.encodeCall(registry.unbond, (registry.providerOf(owner(i)).free));
+        if (!must(exits(), "free stake cannot unbond", owner(i), address(registry), data)) return;
+        accounts[i].exitAt = time() + published[parameters.currentVersion()].unbondingPeriod;
+    }
+
     function withdraw(uint256 seed) internal {
         uint256 i = seed % PROVIDERS;
         uint256 due = registry.providerOf(owner(i)).unbonding;
@@ -40,7 +47,8 @@ abstract contract StakeActions is World {
         bool early = time() < accounts[i].exitAt;
         if (done) note("withdrawal");
         if (done && early) blame(3, "stake left before its time");
-        if (!done && due != 0 && !early && !hostile.blocked(owner(i))) blame(exits(), "matured stake is stuck");
+        if (done && registry.holdsOn(owner(i)) != 0) blame(3, "stake left while it may have to answer");
+        if (!done && due != 0 && !early && registry.holdsOn(owner(i)) == 0 && !hostile.blocked(owner(i))) blame(exits(), "matured stake is stuck");
         uint256 received = token.balanceOf(owner(i)) - before;
         if (done && received != due) blame(3, "another amount left than was unbonding");
         accounts[i].withdrawn += received;
@@ -73,6 +81,7 @@ abstract contract StakeActions is World {
         if (count == 0) return;
         uint256 id = 1 + pick(seed, "slash", count);
         Slash memory held = registry.slashOf(id);
+        if (chance(seed, "wait", 2) && time() < held.settleableAt && held.settleableAt < time() + 1 days) vm.warp(held.settleableAt);
         uint256 before = token.balanceOf(held.treasury) + token.balanceOf(held.prover);
         _ambush(seed, address(registry), abi.encodeCall(registry.settleSlash, (id)));
         (bool done,) = attempt(STRANGER, address(registry), abi.encodeCall(registry.settleSlash, (id)));
