@@ -144,6 +144,7 @@ def _check_claim(network: AgentNetwork, agent: AgentProcess) -> None:
     chain = open_chain(load_config(agent.folder / "node.yaml"))
     (earned,) = fetch_earnings(chain, agent.provider)
     before = network.reader.fetch_balance(agent.provider, network.head)
+    network.pass_time(601)  # until nothing of the job can be appealed any more
     command = [sys.executable, "-m", "node_agent", "claim", "--json", "--config"]
     done = subprocess.run(
         [*command, str(agent.folder / "node.yaml")], capture_output=True, timeout=60, check=True
