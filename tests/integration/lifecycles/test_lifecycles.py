@@ -111,10 +111,14 @@ class Lifecycle(RuleBasedStateMachine):
         self.seen[refused or function] += 1
         self._changed = self._changed or not refused
 
-    @initialize(stake=st.sampled_from((90 * ETHER, 200 * ETHER)), count=st.integers(3, PROVIDERS))
-    def found(self, stake: int, count: int) -> None:
+    @initialize(
+        stake=st.sampled_from((90 * ETHER, 200 * ETHER)),
+        count=st.integers(3, PROVIDERS),
+        named=st.booleans(),
+    )
+    def found(self, stake: int, count: int, named: bool) -> None:
         """A job with enough members to start."""
-        self.create_job(0, 0, False)
+        self.create_job(0, 0, named, 3 if count < 5 else 5)
         for provider in range(count):
             self.register(provider, BOTH, stake)
             self.join(0, provider, BOTH, 60 * ETHER)
@@ -171,13 +175,15 @@ class Lifecycle(RuleBasedStateMachine):
         requester=st.integers(0, REQUESTERS - 1),
         extra=st.sampled_from((0, 1, 10**12)),
         named=st.booleans(),
+        seats=st.sampled_from((1, 3, 5)),
     )
-    def create_job(self, requester: int, extra: int, named: bool) -> None:
+    def create_job(self, requester: int, extra: int, named: bool, seats: int) -> None:
         coordinator = self.coordinator if named else TERMS.coordinator
         price = Wei(40 * ETHER + 7)
         terms = replace(
             TERMS,
             coordinator=coordinator,
+            committee_size=seats,
             price_per_round=price,
             max_trainers=5,
             coordinator_share_bps=Bps(333),
