@@ -51,6 +51,7 @@ dev: setup ## the same network, kept running for development
 test: check contracts unit integration ## all of the below, as CI runs it
 	@echo "Left out, each to be run by hand: make differential and make lifecycles (long runs of what ran here in short),"
 	@echo "make contracts-deep (the invariants at length), make planted (a bug for each, which must turn it red),"
+	@echo "make slither (static analysis of the contracts), make proofs (their money and signature rules, by halmos),"
 	@echo "python -m bench.scale (a round of 1,000 trainers), python -m bench.gas (costs on chain as a table)."
 	@test -n "$$WEAL_TEST_KUBO_API" || echo "Left out: the tests against a real Kubo daemon (set WEAL_TEST_KUBO_API to its address)."
 

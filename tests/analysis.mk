@@ -4,7 +4,7 @@
 FORGE_VERSION := 1.7.1
 export PATH := $(CURDIR)/.tools/forge/node_modules/@foundry-rs/forge-linux-amd64/bin:$(PATH)
 
-.PHONY: slither
+.PHONY: slither proofs
 
 .tools/forge/.installed: node_modules/.installed
 	npm install --silent --no-save --prefix .tools/forge @foundry-rs/forge-linux-amd64@$(FORGE_VERSION)
@@ -18,3 +18,11 @@ export PATH := $(CURDIR)/.tools/forge/node_modules/@foundry-rs/forge-linux-amd64
 slither: .tools/forge/.installed .tools/slither/.installed ## static analysis: every finding must be explained
 	SYNTAX_ONLY=1 forge build --quiet
 	python tests/slither/check.py .tools/slither/bin/slither
+
+.tools/halmos/.installed: tests/proofs/requirements.txt
+	$(PYTHON) -m venv .tools/halmos
+	.tools/halmos/bin/pip install --quiet --requirement tests/proofs/requirements.txt
+	@touch $@
+
+proofs: .tools/forge/.installed .tools/halmos/.installed ## prove money and signature rules with halmos, refute planted bugs
+	python -m tests.proofs.run .tools/halmos

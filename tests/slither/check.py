@@ -19,7 +19,7 @@ COMMAND = (
     "--foundry-out-directory",
     ".tools/out/slither",
     "--filter-paths",
-    "node_modules/",
+    "(node_modules|tests)/",
     "--json",
     "-",
 )
