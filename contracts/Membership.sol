@@ -57,7 +57,7 @@ abstract contract Membership is Rewards {
         uint256 nonce = record.places[provider].nonce++;
         bytes32 structHash = keccak256(abi.encode(JOB_LEAVE_TYPEHASH, job, provider, nonce, deadline));
         _checkSignature(structHash, deadline, signature, registry.providerOf(provider).operator);
-        _checkFree(job, member);
+        _checkFree(record, job, member);
         _remove(record, job, member);
     }
 
@@ -80,7 +80,7 @@ abstract contract Membership is Rewards {
         Provider memory known = registry.providerOf(provider);
         bool isBacked = known.locked >= record.roster[member].stake;
         if (known.jailedUntil == 0 && isBacked) revert IProviderRegistry.ProviderNotJailed(provider);
-        _checkFree(job, member);
+        _checkFree(record, job, member);
         _remove(record, job, member);
     }
 
@@ -164,7 +164,8 @@ abstract contract Membership is Rewards {
         return _jobs[job].places[provider].nonce;
     }
 
-    function _checkFree(uint256 job, uint256 member) private view {
+    function _checkFree(JobRecord storage record, uint256 job, uint256 member) private view {
+        if (_isOver(record)) _requireFinal(record, job);
         _requireNoDraw(job);
         if (rounds.isEngaged(job, member)) revert MemberEngaged(job, member);
     }

@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 /// EIP-712 messages of three words and their 64-byte signatures (EIP-2098).
 /// DANGER: `recover` gives address(0) for a signature that is none; a caller that compares it with a stored
-/// operator must refuse zero on its own. A high s cannot be written in this form, so it is not malleable.
+/// operator must refuse zero on its own. Almost no signature has a second form here, but nothing may rest on there being none.
 library CompactSignatures {
     bytes32 internal constant UPDATE_COMMITMENT = keccak256("UpdateCommitment(uint256 job,uint256 round,bytes32 commitment)");
     bytes32 internal constant BALLOT_COMMITMENT = keccak256("BallotCommitment(uint256 job,uint256 round,bytes32 commitment)");

@@ -225,6 +225,12 @@ contract MembershipTest is BoardKit {
         vm.warp(NOW + 1 hours - 1);
         vm.expectRevert(abi.encodeWithSelector(IJobBoard.StillAppealable.selector, job, NOW + 1 hours, 0));
         board.release(job, both);
+        bytes memory leave = signLeave(job, 1, key(1), NOW + 1 hours);
+        vm.expectRevert(abi.encodeWithSelector(IJobBoard.StillAppealable.selector, job, NOW + 1 hours, 0));
+        board.leaveJob(job, owner(1), NOW + 1 hours, leave);
+        jail(1);
+        vm.expectRevert(abi.encodeWithSelector(IJobBoard.StillAppealable.selector, job, NOW + 1 hours, 0));
+        board.eject(job, owner(1));
         vm.warp(NOW + 1 hours);
         appeals.setOpenCases(job, 1);
         vm.expectRevert(abi.encodeWithSelector(IJobBoard.StillAppealable.selector, job, NOW + 1 hours, 1));

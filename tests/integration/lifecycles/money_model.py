@@ -214,11 +214,13 @@ class MoneyModel:
             member.roles, member.stake, member.active = roles, stake, True
             member.nonce += 1
 
-    def leave(self, job: int, provider: str) -> None:
+    def leave(self, job: int, provider: str, now: int) -> None:
         its = self._job(job)
         place = its.find(provider)
         require(place is not None and its.members[place].active, "MemberUnknown")
         assert place is not None
+        if its.state.is_over:
+            self._require_final(its, now)
         require(not self.is_draw_pending(job), "DrawPending")
         require(not self.is_engaged(job, place), "MemberEngaged")
         its.members[place].nonce += 1
@@ -228,11 +230,14 @@ class MoneyModel:
         """All members of a job that is over and can be appealed no more."""
         its = self._job(job)
         require(its.state.is_over, "JobStateWrong")
-        final = not its.ended_at or now >= its.ended_at + self.rules.appeal_window
-        require(final, "StillAppealable")
+        self._require_final(its, now)
         for member in its.members:
             if member.active:
                 self._remove(member)
+
+    def _require_final(self, its: Job, now: int) -> None:
+        final = not its.ended_at or now >= its.ended_at + self.rules.appeal_window
+        require(final, "StillAppealable")
 
     def claim(self, provider: str, job: int) -> None:
         its = self._job(job)

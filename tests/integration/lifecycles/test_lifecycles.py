@@ -215,7 +215,7 @@ class Lifecycle(RuleBasedStateMachine):
         ]
         number, owner = _pick(choice, active, [(self._job(choice), its) for its in self.owners])
         args = self.papers.leave(number, owner, self._nonce(number, owner))
-        self._board(self.relay, "leaveJob", args, lambda _: self.model.leave(number, owner))
+        self._board(self.relay, "leaveJob", args, lambda t: self.model.leave(number, owner, t.now))
 
     @precondition(lambda self: self._jobs(over=True))
     @rule(choice=choices)
