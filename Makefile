@@ -10,7 +10,7 @@ SOLIDITY := $(shell find contracts -name '*.sol' 2>/dev/null)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile abi demo dev test check lint types imports contracts contracts-deep planted unit integration differential lifecycles gas clean distclean
+.PHONY: help setup compile abi demo dev test check lint types imports contracts contracts-deep planted python unit integration differential lifecycles gas clean distclean
 
 help: ## print this text
 	@echo "Commonweal: train models together without trusting each other."
@@ -33,7 +33,7 @@ node_modules/.installed: package-lock.json package.json | .venv/.installed
 	@touch $@
 
 artifacts/.compiled: $(SOLIDITY) hardhat.config.js node_modules/.installed
-	npx --no-install hardhat compile
+	npx --no-install hardhat compile --no-tests
 	@mkdir -p artifacts && touch $@
 
 abi: compile ## renew the ABIs and bytecode that ship in the Python package
@@ -48,7 +48,9 @@ demo: setup ## the whole thing on a local chain: seven nodes, two of them cheats
 dev: setup ## the same network, kept running for development
 	@weal dev $(ARGS)
 
-test: check contracts unit integration ## all of the below, as CI runs it
+# The Solidity tests take minutes to compile on one core; the others run beside them.
+test: check compile ## all of the below, as CI runs it
+	@$(MAKE) --no-print-directory --jobs=2 contracts python
 	@echo "Left out, each to be run by hand: make differential and make lifecycles (long runs of what ran here in short),"
 	@echo "make contracts-deep (the invariants at length), make planted (a bug for each, which must turn it red),"
 	@echo "make slither (static analysis of the contracts), make proofs (their money and signature rules, by halmos),"
@@ -77,6 +79,10 @@ contracts-deep: compile ## the invariants at 1,000 runs of 500 calls each (hours
 planted: compile ## contracts with a planted bug: for each, its invariant must go red (minutes)
 	npx --no-install hardhat build tests/contracts/invariants/Invariants.t.sol
 	python -m tests.contracts.planted $(ARGS)
+
+python: compile
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory integration
 
 unit: compile ## fast tests of the Python code
 	pytest -n $(WORKERS) --timeout=120 -m "not integration" tests

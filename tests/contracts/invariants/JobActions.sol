@@ -107,8 +107,9 @@ abstract contract JobActions is StakeActions {
         return phase() == uint256(Phase.Reveal) && current().committee.length == 0;
     }
 
-    /// Who owes this round nothing may go at any time; who does, may not.
+    /// Who owes this round nothing may go at any time; who does, may not. The last to go are released (see Campaign).
     function depart(uint256 i) internal {
+        if (isOver(job)) return;
         (bool found, bytes memory answer) = address(board).staticcall(abi.encodeCall(board.memberIndexOf, (job, owner(i))));
         if (!found) return;
         uint256 member = abi.decode(answer, (uint256));

@@ -31,7 +31,7 @@ function closureOf(path, seen = new Set()) {
 function compile(files) {
   const sources = Object.fromEntries(files.map((path) => [path, { content: read(path) }]));
   const outputSelection = Object.fromEntries(files.map((path) => [path, { [basename(path, ".sol")]: ["abi", "evm.bytecode.object"] }]));
-  const settings = { ...config.solidity.settings, outputSelection };
+  const settings = { ...config.solidity.compilers[0].settings, outputSelection };
   const input = JSON.stringify({ language: "Solidity", sources, settings });
   return JSON.parse(solc.compile(input, { import: (path) => ({ contents: read(path) }) }));
 }

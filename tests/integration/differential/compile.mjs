@@ -20,7 +20,7 @@ function load(path) {
 const input = {
   language: "Solidity",
   sources: { [file]: { content: load(file).contents } },
-  settings: { ...config.solidity.settings, outputSelection: { [file]: { [name]: ["abi", "evm.bytecode.object"] } } },
+  settings: { ...config.solidity.compilers[0].settings, outputSelection: { [file]: { [name]: ["abi", "evm.bytecode.object"] } } },
 };
 const output = JSON.parse(solc.compile(JSON.stringify(input), { import: load }));
 const errors = (output.errors ?? []).filter((error) => error.severity === "error");
