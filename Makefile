@@ -10,7 +10,7 @@ SOLIDITY := $(shell find contracts -name '*.sol' 2>/dev/null)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile abi demo dev test check lint types imports contracts contracts-deep planted python unit integration differential lifecycles gas clean distclean
+.PHONY: help setup compile abi demo dev test check lint types imports contracts contracts-deep planted first-half second-half unit integration differential lifecycles gas clean distclean
 
 help: ## print this text
 	@echo "Commonweal: train models together without trusting each other."
@@ -48,9 +48,9 @@ demo: setup ## the whole thing on a local chain: seven nodes, two of them cheats
 dev: setup ## the same network, kept running for development
 	@weal dev $(ARGS)
 
-# The Solidity tests take minutes to compile on one core; the others run beside them.
+# Two halves of about the same length, beside each other.
 test: check compile ## all of the below, as CI runs it
-	@$(MAKE) --no-print-directory --jobs=2 contracts python
+	@$(MAKE) --no-print-directory --jobs=2 first-half second-half
 	@echo "Left out, each to be run by hand: make differential and make lifecycles (long runs of what ran here in short),"
 	@echo "make contracts-deep (the invariants at length), make planted (a bug for each, which must turn it red),"
 	@echo "make slither (static analysis of the contracts), make proofs (their money and signature rules, by halmos),"
@@ -80,15 +80,23 @@ planted: compile ## contracts with a planted bug: for each, its invariant must g
 	npx --no-install hardhat build tests/contracts/invariants/Invariants.t.sol
 	python -m tests.contracts.planted $(ARGS)
 
-python: compile
+# Python against the contracts: random cases, random lives, gas.
+AGREEMENT := tests/integration/differential tests/integration/lifecycles tests/integration/test_gas.py
+INTEGRATION := pytest -n0 --timeout=300 -m integration
+
+first-half: compile
+	@$(MAKE) --no-print-directory contracts
+	$(INTEGRATION) $(AGREEMENT)
+
+second-half: compile
 	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory integration
+	$(INTEGRATION) $(addprefix --ignore=,$(AGREEMENT)) tests
 
 unit: compile ## fast tests of the Python code
 	pytest -n $(WORKERS) --timeout=120 -m "not integration" tests
 
 integration: compile ## tests that start real processes: Hardhat node, coordinator, agents
-	pytest -n0 --timeout=300 -m integration tests
+	$(INTEGRATION) tests
 
 differential: setup ## Python and Solidity compared on 10,000 random cases of each kind (minutes)
 	WEAL_TEST_CASES=10000 pytest -n0 -m integration tests/integration/differential
