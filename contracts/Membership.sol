@@ -20,7 +20,6 @@ abstract contract Membership is Rewards {
     );
     bytes32 private constant JOB_LEAVE_TYPEHASH =
         keccak256("JobLeave(uint256 job,address provider,uint256 nonce,uint256 deadline)");
-    uint256 private constant FEW = 4; // from so many operators on, a page costs less than their own words
 
     /// Locks stake. Whoever holds the operator key can join its provider to any job, up to all of its free stake.
     function joinJob(
@@ -117,7 +116,7 @@ abstract contract Membership is Rewards {
         JobRecord storage record = _jobs[job];
         uint256 count = members.length / 2;
         address[] memory words = new address[](count + 1); // the answer as it goes out: offset, length, operators
-        if (count < FEW) {
+        if (count < CodePages.FEW) {
             for (uint256 i = 0; i < count; ++i) {
                 words[i + 1] = _operatorOf(record, _memberAt(members, i));
             }

@@ -13,8 +13,6 @@ import {RoundProgress} from "./RoundProgress.sol";
 /// Trainers' messages: sealed commitments, then their openings.
 /// DANGER: a batch is kept as one hash of its entries, so whoever opens one entry repeats the others.
 abstract contract Updates is RoundProgress {
-    uint256 private constant FEW = 4; // from so many signatures on, a page costs less than asking for the operators
-
     function commitUpdates(uint256 job, uint256 round, bytes calldata members, bytes32[] calldata commitments, bytes calldata signatures) external {
         Header memory header = _enterInTime(job, round, Phase.Commit);
         _requireSize(commitments.length);
@@ -88,7 +86,7 @@ abstract contract Updates is RoundProgress {
         bytes memory roster = CodePages.allocate(last + 1 - first);
         uint256 wrong;
         address signer;
-        for (uint256 attempt = commitments.length < FEW ? 1 : 0; attempt < 2; ++attempt) {
+        for (uint256 attempt = commitments.length < CodePages.FEW ? 1 : 0; attempt < 2; ++attempt) {
             if (attempt == 0) _loadPages(job, first, last, roster);
             else CodePages.replace(roster, members, _operatorsOf(job, members));
             (wrong, signer) = CompactSignatures.findWrong(

@@ -40,6 +40,21 @@ def compute_ballot_commitment(
     return keccak(encode(_SLOT, [chain_id, rounds, job, round_, member, keccak(ballot), salt]))
 
 
+def compute_vote_commitment(
+    chain_id: int,
+    appeals: Address,
+    appeal: int,
+    level: int,
+    member: int,
+    *,
+    overturn: bool,
+    salt: bytes,
+) -> bytes:
+    """The sealed form of a juror's vote; `appeals` is the Appeals contract's address."""
+    vote = int(overturn).to_bytes(32)
+    return keccak(encode(_SLOT, [chain_id, appeals, appeal, level, member, vote, salt]))
+
+
 def pack_scores(scores: Iterable[int]) -> bytes:
     """uint16 each; also packs shares in bps."""
     return _pack(scores, 2)

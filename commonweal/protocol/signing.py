@@ -1,7 +1,8 @@
 """EIP-712 hashes of every signed message, and 64-byte signatures (EIP-2098).
 
 Domain ("Commonweal", "1", chain id, contract): round messages are bound to Rounds, membership and
-offers to JobBoard. The hashing is by hand, in a few lines, so that it can be read and audited.
+offers to JobBoard, jurors' votes to Appeals. The hashing is by hand, in a few lines, so that it can
+be read and audited.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ def hash_ballot_commitment(domain: Domain, job: int, round_: int, commitment: by
 
 def hash_model_attestation(domain: Domain, job: int, round_: int, model_digest: bytes) -> bytes:
     return _hash_slot(domain, _MODEL_ATTESTATION, job, round_, model_digest)
+
+
+def hash_appeal_vote(domain: Domain, appeal: int, level: int, commitment: bytes) -> bytes:
+    """`level` 1 or 2; `commitment`: see commitments.compute_vote_commitment."""
+    return _hash_slot(domain, _APPEAL_VOTE, appeal, level, commitment)
 
 
 def hash_job_join(
@@ -117,6 +123,7 @@ _DOMAIN = keccak(
 _UPDATE_COMMITMENT = keccak(text="UpdateCommitment(uint256 job,uint256 round,bytes32 commitment)")
 _BALLOT_COMMITMENT = keccak(text="BallotCommitment(uint256 job,uint256 round,bytes32 commitment)")
 _MODEL_ATTESTATION = keccak(text="ModelAttestation(uint256 job,uint256 round,bytes32 modelDigest)")
+_APPEAL_VOTE = keccak(text="AppealVote(uint256 appeal,uint256 level,bytes32 commitment)")
 _JOB_JOIN = keccak(
     text="JobJoin(uint256 job,address provider,uint8 roles,uint256 stake,uint256 nonce,"
     "uint256 deadline)"

@@ -8,6 +8,7 @@ library CodePages {
     error PageNotWritten();
 
     uint256 internal constant SIZE = 128;
+    uint256 internal constant FEW = 4; // from so many entries on, loading a page costs less than reading their own words
     uint256 internal constant START = 1;
 
     function write(address[] memory entries) internal returns (address pointer) {

@@ -105,7 +105,7 @@ class Stage:
         self.deployer = deployer
         self.reader = ChainReader(rpc_url, deployment)
         self.relay = self.account()
-        self._engine = engine
+        self.engine = engine
         self._senders: dict[str, TransactionSender] = {}
         self._intents = itertools.count()
 
@@ -134,7 +134,7 @@ class Stage:
 
     def sender(self, who: LocalAccount) -> TransactionSender:
         if who.address not in self._senders:
-            outbox = Outbox(self._engine)
+            outbox = Outbox(self.engine)
             self._senders[who.address] = TransactionSender(self.reader, who, outbox)
         return self._senders[who.address]
 

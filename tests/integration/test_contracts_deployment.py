@@ -98,6 +98,24 @@ def test_another_admin_behind_a_timelock_and_a_token_that_exists(stage: Stage) -
     assert roles == [(True, 86_400), (False, 0)]
 
 
+def test_a_guardian_keeps_newcomers_out_and_cannot_publish(stage: Stage) -> None:
+    guardian, deployer = stage.account(), stage.account()
+    deployment = deploy(stage.rpc_url, deployer, guardian=Address(guardian.address))
+    other = Stage(stage.rpc_url, deployment, deployer, stage.engine)
+    worker = other.worker()
+    other.send(guardian, "Parameters", "pauseEntry")
+    with pytest.raises(ContractReverted, match="EntryIsPaused"):
+        other.worker()
+    with pytest.raises(ContractReverted, match="AccessManagedUnauthorized"):
+        other.send(deployer, "Parameters", "resumeEntry")
+    rules = local_parameters(Address(guardian.address))
+    with pytest.raises(ContractReverted, match="AccessManagedUnauthorized"):
+        other.send(guardian, "Parameters", "publish", _tuple(rules))
+    other.send(worker.owner, "ProviderRegistry", "unbond", 1)
+    other.send(guardian, "Parameters", "resumeEntry")
+    other.worker()
+
+
 def _tuple(value: Any) -> tuple[Any, ...]:
     return tuple(getattr(value, field.name) for field in fields(value))
 

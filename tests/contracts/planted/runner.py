@@ -1,6 +1,6 @@
 """Compiles a mutated contract, puts it where the Solidity tests load theirs, and runs tests on it.
 
-Only tests that load contracts as artifacts (RoundKit's `create`) can see a mutant. The tests
+Only tests that load contracts as artifacts (Deployed's `create`) can see a mutant. The tests
 themselves are not compiled: `hardhat build` must have seen them.
 """
 
@@ -17,7 +17,7 @@ from typing import Literal
 from .mutants import Mutant, apply_mutant
 
 ARTIFACTS = "artifacts/contracts"
-ARTIFACTS_VARIABLE = "COMMONWEAL_ARTIFACTS"  # read by RoundKit and hardhat.config.js
+ARTIFACTS_VARIABLE = "COMMONWEAL_ARTIFACTS"  # read by Deployed and hardhat.config.js
 FAILURE = re.compile(r"^\s+\d+\) (\w+)\(", re.MULTILINE)
 SUCCESS = re.compile(r"^\s+✔ (\w+)\(", re.MULTILINE)
 

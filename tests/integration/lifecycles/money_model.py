@@ -6,6 +6,7 @@ either changes the model or raises Refused and changes nothing. Rounds are in `r
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
@@ -104,7 +105,7 @@ class Job:
         return self.state is JobState.RECRUITING and in_time and self.is_ready_but_for_time
 
 
-class MoneyModel:
+class MoneyModel(ABC):
     def __init__(self, rules: ProtocolParameters, wallets: dict[str, int]) -> None:
         self.rules = rules
         self.wallets = Counter(wallets)
@@ -253,11 +254,13 @@ class MoneyModel:
         require(self.fees[recipient] > 0, "NothingToClaim")
         self.wallets[recipient] += self.fees.pop(recipient)
 
+    @abstractmethod
     def is_draw_pending(self, job: int) -> bool:
-        raise NotImplementedError
+        """Whether a committee is still to be drawn."""
 
+    @abstractmethod
     def is_engaged(self, job: int, member: int) -> bool:
-        raise NotImplementedError
+        """Whether the round in flight counts on the member."""
 
     def _remove(self, member: Member) -> None:
         member.active = False

@@ -14,8 +14,10 @@ from commonweal.protocol.commitments import (
     pack_members,
     pack_scores,
     pack_seats,
+    unpack_ballots,
     unpack_entries,
     unpack_members,
+    unpack_openings,
     unpack_scores,
     unpack_seats,
     unpack_shares,
@@ -97,6 +99,22 @@ def test_numbers_survive(members, seats):
     assert list(unpack_seats(pack_seats(seats))) == seats
 
 
+@given(st.lists(st.tuples(uint16, words, st.none() | salts), max_size=20))
+def test_openings_survive(entries):
+    members = pack_members(member for member, _, _ in entries)
+    opened = sum(1 << at for at, (_, _, salt) in enumerate(entries) if salt is not None)
+    packed = b"".join(value + (salt or b"") for _, value, salt in entries)
+    assert unpack_openings(members, opened, packed) == entries
+
+
+@given(st.integers(0, 9), st.lists(salts, max_size=15))
+def test_ballots_survive(updates, salts_of_seats):
+    ballots = [pack_scores([seat] * updates) for seat in range(len(salts_of_seats))]
+    seats = pack_seats(range(len(ballots)))
+    found = unpack_ballots(seats, b"".join(ballots), b"".join(salts_of_seats))
+    assert found == list(zip(range(len(ballots)), ballots, salts_of_seats, strict=True))
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -107,6 +125,10 @@ def test_numbers_survive(members, seats):
         lambda: unpack_scores(b"odd"),
         lambda: unpack_members(b"x"),
         lambda: unpack_entries(bytes(35)),
+        lambda: unpack_openings(b"\0\1", 1, bytes(47)),
+        lambda: unpack_openings(b"\0\1", 0, bytes(48)),
+        lambda: unpack_ballots(b"\0\1", bytes(6), bytes(32)),
+        lambda: unpack_ballots(b"\0\1", bytes(8), bytes(31)),
     ],
 )
 def test_what_does_not_fit_is_refused(broken):

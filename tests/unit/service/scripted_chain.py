@@ -183,6 +183,17 @@ def slash(member: int, round_: int, job: int = 1) -> list[Script]:
     ]
 
 
+def appeal(owner: Address, judge: Address) -> list[list[Script]]:
+    """The slash of `owner` is frozen, and returned with something from `judge`: two blocks."""
+    return [
+        [lambda ref: ev.SlashFrozen(ref, 1)],
+        [
+            lambda ref: ev.SlashReturned(ref, 1, owner, Wei(10**30)),
+            lambda ref: ev.StakeMoved(ref, judge, owner, Wei(7)),
+        ],
+    ]
+
+
 def complete(job: int = 1) -> list[Script]:
     return [
         lambda ref: ev.JobStateChanged(ref, job, JobState.COMPLETED),

@@ -9,6 +9,7 @@ import scripted_chain as script
 from scripted_chain import OWNERS, ScriptedChain, word
 from sqlalchemy import Engine, insert, select
 
+from commonweal.protocol import events as ev
 from commonweal.protocol.batches import collect_round
 from service import tables as t
 from service.chainstore import ChainStore, DatabaseOfAnotherNetwork
@@ -62,6 +63,30 @@ def test_money_beyond_any_integer_column_is_kept_to_the_wei(database: Engine) ->
     # 10^30 added, 10^18 locked, 10^30 slashed: free stake first, then locked.
     assert (provider["free"], provider["locked"]) == (0, 0)
     assert provider["slashed"] == 10**30
+
+
+def test_a_slash_on_appeal_waits_and_what_is_returned_is_free_stake(database: Engine) -> None:
+    chain, store, repository = script.whole_job(), open_store(database), Repository(database)
+    frozen, returned = script.appeal(OWNERS[2], OWNERS[1])
+    follow(chain, store)
+    assert repository.fetch_due_slashes(9_000) == [1]
+    chain.mine(frozen)
+    follow(chain, store)
+    assert repository.fetch_due_slashes(2**62) == []
+    chain.mine(returned)
+    follow(chain, store)
+    provider, judge = (repository.fetch_provider(owner) for owner in (OWNERS[2], OWNERS[1]))
+    assert (provider["free"], provider["slashed"]) == (10**30 + 7, 0)
+    assert (judge["free"], judge["slashed"]) == (10**30 - 10**18 - 7, 0)
+    assert repository.fetch_due_slashes(2**62) == []
+
+
+def test_an_upheld_slash_is_due_at_once(database: Engine) -> None:
+    chain, store, repository = script.whole_job(), open_store(database), Repository(database)
+    chain.mine(script.appeal(OWNERS[2], OWNERS[1])[0])
+    chain.mine([lambda ref: ev.SlashUnfrozen(ref, 1)])
+    follow(chain, store)
+    assert repository.fetch_due_slashes(chain.fetch_head().timestamp) == [1]
 
 
 def test_following_again_changes_nothing(database: Engine) -> None:

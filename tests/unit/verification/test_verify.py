@@ -234,6 +234,13 @@ def test_untrue_reason_of_a_failure_is_named(job: HonestJob) -> None:
     assert (check.name, check.subject) == ("failure", "round 2")
 
 
+def test_a_round_is_stopped_by_an_overturned_model_only(job: HonestJob) -> None:
+    evidence = alter(job.evidence(), ev.RoundFailed, 2, reason=FailureReason.STOPPED)
+    assert first(verify(evidence, job.content)).name == "failure"
+    overturned = replace(evidence, overturned=frozenset({1}))
+    assert verify(overturned, job.content).ok
+
+
 def test_missing_wei_in_the_escrow_is_named(job: HonestJob) -> None:
     evidence = job.evidence()
     evidence = replace(evidence, job=replace(evidence.job, escrow=Wei(1)))
