@@ -117,7 +117,7 @@ contract InvariantsTest is Test {
 
     /// A campaign in which nothing happens proves nothing.
     function test_a_campaign_gets_everywhere() external {
-        for (uint256 i = 0; i < 1500; ++i) {
+        for (uint256 i = 0; i < 2500; ++i) {
             uint256 seed = uint256(keccak256(abi.encode(i)));
             bytes4 selector = actions()[seed % 12];
             (bool done,) = address(handler).call(abi.encodeWithSelector(selector, seed));

@@ -38,10 +38,14 @@ abstract contract StakeActions is World {
 
     function withdraw(uint256 seed) internal {
         uint256 i = seed % PROVIDERS;
-        uint256 due = registry.providerOf(owner(i)).unbonding;
         if (chance(seed, "wait", 2) && time() < accounts[i].exitAt && accounts[i].exitAt < time() + 3 days) {
             vm.warp(accounts[i].exitAt - pick(seed, "early", 2));
         }
+        _withdraw(i);
+    }
+
+    function _withdraw(uint256 i) private {
+        uint256 due = registry.providerOf(owner(i)).unbonding;
         uint256 before = token.balanceOf(owner(i));
         (bool done,) = attempt(owner(i), address(registry), abi.encodeCall(registry.withdraw, ()));
         bool early = time() < accounts[i].exitAt;
@@ -120,6 +124,13 @@ abstract contract StakeActions is World {
         note("paused");
         data = abi.encodeCall(registry.register, (address(0xbad), TRAINER, 0, "", 0));
         mustNot(9, "a newcomer registers while entry is paused", address(0xbad), address(registry), data);
+        if (chance(seed, "sits it out", 6)) _leaveDuringPause(pick(seed, "who", PROVIDERS));
+    }
+
+    function _leaveDuringPause(uint256 i) private {
+        flee(i);
+        if (time() < accounts[i].exitAt) vm.warp(accounts[i].exitAt);
+        _withdraw(i);
     }
 
     /// Money sent for no reason belongs to nobody, and disturbs nobody.
