@@ -115,7 +115,7 @@ def _play_faulty_round(network: Network) -> tuple[int, int]:
     _send(network, commit_updates([messages.commitment(member) for member in members]))
     network.let_seed_block_pass()
     openings = [messages.reveal(member) for member in members if member != _SILENT]
-    _send(network, reveal_updates(openings, network.record(2)))
+    _send(network, [*reveal_updates(openings, network.record(2)), network.draw()])
     _end_phase(network)
     drawn = tuple(enumerate(network.committee()))
     absent = next(place for place in drawn if place[1] > _LOST)

@@ -27,6 +27,7 @@ from commonweal.protocol.batches import (
     collect_round,
     commit_ballots,
     commit_updates,
+    draw_committee,
     finalise_round,
     reveal_ballots,
     reveal_updates,
@@ -52,7 +53,16 @@ from commonweal.protocol.signing import (
     hash_update_commitment,
     sign_compact,
 )
-from commonweal.protocol.types import Address, Bps, Digest, JobParameters, Role, Score, Wei
+from commonweal.protocol.types import (
+    SEED_DELAY,
+    Address,
+    Bps,
+    Digest,
+    JobParameters,
+    Role,
+    Score,
+    Wei,
+)
 
 ETHER = 10**18
 STAKE = Wei(100 * ETHER)
@@ -106,8 +116,12 @@ class Network:
     def committee(self) -> tuple[int, ...]:
         return self.reader.fetch_round(self.job, self.reader.fetch_head().number).committee
 
+    def draw(self) -> ContractCall:
+        seed_block = self.reader.fetch_round(self.job, self.reader.fetch_head().number).seed_block
+        return draw_committee(self.job, self.reader.fetch_header(seed_block))
+
     def let_seed_block_pass(self) -> None:
-        mine(self.reader.rpc_url, 2)
+        mine(self.reader.rpc_url, SEED_DELAY + 1)
 
 
 def build_network(rpc_url: str, trainers: int, committee_size: int, rounds: int) -> Network:
@@ -306,7 +320,7 @@ def relay_round(network: Network, round_: int) -> Gas:
     network.let_seed_block_pass()
     openings = [messages.reveal(member) for member in members]
     (reveal,) = reveal_updates(openings, network.record(round_))
-    gas["reveal_and_draw"] = network.send(reveal)
+    gas["reveal_and_draw"] = network.multicall([reveal, network.draw()])
     seats = tuple(enumerate(network.committee()))
     sealed = [messages.ballot_commitment(seat, member) for seat, member in seats]
     gas["ballot_commit"] = network.send(commit_ballots(sealed))
@@ -335,6 +349,7 @@ def direct_round(network: Network, round_: int) -> Gas:
         for member in members
         for call in reveal_updates([messages.reveal(member)], record)
     )
+    gas["reveal_and_draw"] += network.send(network.draw())
     seats = tuple(enumerate(network.committee()))
     gas["ballot_commit"] = sum(
         network.send(commit_ballots([messages.ballot_commitment(seat, member)]))

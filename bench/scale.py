@@ -135,6 +135,7 @@ def _play(scale: Scale, network: Network, chance: Random) -> None:
         calls = reveal_updates(opened, record)
         chance.shuffle(calls)
         _send(scale, network, "reveal", calls)
+    _send(scale, network, "draw", [network.draw()])
     _judge(scale, network, messages, chance)
 
 

@@ -92,6 +92,10 @@ contract Appeals is Juries, ReentrancyGuardTransient {
         _close(appeal, its, true);
     }
 
+    function draw(uint256 appeal, bytes calldata header) external nonReentrant {
+        _drawJury(appeal, _known(appeal), header);
+    }
+
     function takeOwed(address account) external nonReentrant returns (uint256 amount) {
         amount = owedTo[account];
         if (amount == 0) revert NothingOwed(account);

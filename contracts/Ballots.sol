@@ -12,7 +12,8 @@ import {Tally} from "./libraries/Tally.sol";
 import {RoundProgress} from "./RoundProgress.sol";
 
 /// The committee's ballots: sealed, then opened, then counted.
-/// DANGER: ballots are not stored. Whoever completes the set gives all of them again; the commitments hold them to it.
+/// DANGER: neither ballots nor their commitments are stored, only a running hash of these. Whoever opens ballots gives all
+/// commitments again, and whoever completes the set all ballots: hash and commitments hold them to it.
 abstract contract Ballots is RoundProgress {
     function commitBallots(uint256 job, uint256 round, bytes calldata seats, bytes32[] calldata commitments, bytes calldata signatures) external {
         Header memory header = _enterInTime(job, round, Phase.BallotCommit);
@@ -21,25 +22,26 @@ abstract contract Ballots is RoundProgress {
         _requireEqual(signatures.length, 64 * seats.length);
         address[] memory operators = _operatorsOn(job, header, seats);
         bytes32 domain = _domain();
+        bytes32 previous = header.ballotsCommitted == 0 ? bytes32(0) : _rounds[job].ballotsHash;
         for (uint256 i = 0; i < seats.length; ++i) {
             uint256 seat = Packed.uint8At(seats, i);
             if (Bitmaps.has(header.ballotsCommitted, seat)) revert BallotAlreadyCommitted(seat);
             header.ballotsCommitted |= 1 << seat;
             bytes32 digest = CompactSignatures.digestOf(domain, CompactSignatures.BALLOT_COMMITMENT, job, round, commitments[i]);
             _requireSignedBy(operators[i], digest, signatures, i, seat);
-            _rounds[job].ballots[seat] = commitments[i];
         }
+        _rounds[job].ballotsHash = keccak256(abi.encodePacked(previous, Packed.sealsOf(seats, commitments)));
         emit BallotsCommitted(job, round, seats, commitments);
         if (Bitmaps.count(header.ballotsCommitted) == header.seats) _startPhase(job, header, Phase.BallotReveal);
         _save(job, header);
     }
 
-    function revealBallots(uint256 job, uint256 round, bytes calldata seats, bytes calldata ballots, bytes calldata salts) external {
+    function revealBallots(uint256 job, uint256 round, bytes calldata seats, bytes calldata ballots, bytes calldata salts, bytes[] calldata seals) external {
         Header memory header = _enter(job, round, Phase.BallotReveal);
         _requireSize(seats.length);
         _requireEqual(ballots.length, 2 * header.reveals * seats.length);
         _requireEqual(salts.length, Commitments.SALT * seats.length);
-        uint256 given = _openBallots(job, header, seats, ballots, salts);
+        uint256 given = _openBallots(job, header, seats, ballots, salts, _commitmentsIn(job, seals));
         bool over = _isOver(header);
         if (given & ~header.ballotsRevealed != 0) {
             if (over) revert PhaseOver(job, uint64(header.endsAt), block.timestamp);
@@ -73,11 +75,14 @@ abstract contract Ballots is RoundProgress {
     }
 
     /// Checks every opening against its seat's commitment. Returns the seats, a bit each.
-    function _openBallots(uint256 job, Header memory header, bytes calldata seats, bytes calldata ballots, bytes calldata salts)
-        private
-        view
-        returns (uint256 given)
-    {
+    function _openBallots(
+        uint256 job,
+        Header memory header,
+        bytes calldata seats,
+        bytes calldata ballots,
+        bytes calldata salts,
+        bytes32[] memory commitments
+    ) private view returns (uint256 given) {
         uint256 preimage = Commitments.prepare(job, header.round);
         uint256 length = 2 * header.reveals; // of a ballot
         uint256 committee = _rounds[job].committee;
@@ -88,9 +93,20 @@ abstract contract Ballots is RoundProgress {
             bytes32 hash = keccak256(ballots[i * length:(i + 1) * length]);
             bytes32 commitment = Commitments.compute(preimage, Committees.memberAt(committee, seat), hash, Packed.saltAt(salts, i));
             // A seat given twice would be counted twice.
-            if (Bitmaps.has(given, seat) || commitment != _rounds[job].ballots[seat]) revert BallotWrong(seat);
+            if (Bitmaps.has(given, seat) || commitment != commitments[seat]) revert BallotWrong(seat);
             given |= 1 << seat;
         }
+    }
+
+    /// By seat, once the seals are proven to be the ones on record.
+    function _commitmentsIn(uint256 job, bytes[] calldata seals) private view returns (bytes32[] memory commitments) {
+        bytes32 hash;
+        commitments = new bytes32[](256);
+        for (uint256 i = 0; i < seals.length; ++i) {
+            hash = keccak256(abi.encodePacked(hash, seals[i]));
+            Packed.scatterSeals(seals[i], commitments);
+        }
+        if (hash != _rounds[job].ballotsHash) revert SealsWrong(hash, _rounds[job].ballotsHash);
     }
 
     function _count(uint256 job, Header memory header, bytes calldata seats, bytes calldata ballots) private {

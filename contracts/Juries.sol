@@ -9,6 +9,7 @@ import {Bitmaps} from "./libraries/Bitmaps.sol";
 import {Commitments} from "./libraries/Commitments.sol";
 import {Committees} from "./libraries/Committees.sol";
 import {CompactSignatures} from "./libraries/CompactSignatures.sol";
+import {Headers} from "./libraries/Headers.sol";
 import {Packed} from "./libraries/Packed.sol";
 
 /// How a case is decided: the draw of a jury, sealed votes, their opening, the count.
@@ -77,7 +78,7 @@ abstract contract Juries is IAppeals {
     function _awaitSeed(uint256 appeal, Case storage its) internal {
         ++its.level;
         its.stage = Stage.Drawing;
-        its.seedBlock = uint64(block.number) + 1;
+        its.seedBlock = uint64(block.number + Headers.SEED_DELAY);
         (its.committed, its.revealed, its.overturning) = (0, 0, 0);
         ++_pendingDraws[its.job];
         address appellant = its.level == 1 ? its.first : its.second;
@@ -86,7 +87,7 @@ abstract contract Juries is IAppeals {
     }
 
     function _advanceJury(uint256 appeal, Case storage its) internal {
-        if (its.stage == Stage.Drawing) return _draw(appeal, its);
+        if (its.stage == Stage.Drawing) return _rearmSeed(appeal, its);
         if (block.timestamp < its.endsAt) revert StageNotOver(appeal, its.endsAt, block.timestamp);
         if (its.stage == Stage.Commit) _openVotes(appeal, its);
         else _count(appeal, its);
@@ -95,17 +96,20 @@ abstract contract Juries is IAppeals {
     /// What follows from a decision. `valid`: a full jury was drawn, and more than half of it voted.
     function _decide(uint256 appeal, Case storage its, bool valid, bool overturned) internal virtual;
 
-    /// The hash of the seed block is out of reach after 256 blocks; then a new one is fixed, as unknown as the first.
-    function _draw(uint256 appeal, Case storage its) private {
+    /// The hash of the seed block is out of reach after 256 blocks; then a new one is fixed, its seed as unknown as the first.
+    function _rearmSeed(uint256 appeal, Case storage its) private {
         if (block.number <= its.seedBlock) revert SeedPending(its.seedBlock, block.number);
-        bytes32 hash = blockhash(its.seedBlock);
-        if (hash == 0) {
-            its.seedBlock = uint64(block.number) + 1;
-            emit SeedBlockMoved(appeal, its.seedBlock);
-            return;
-        }
+        if (blockhash(its.seedBlock) != 0) revert DrawDue(its.seedBlock);
+        its.seedBlock = uint64(block.number + Headers.SEED_DELAY);
+        emit SeedBlockMoved(appeal, its.seedBlock);
+    }
+
+    function _drawJury(uint256 appeal, Case storage its, bytes calldata header) internal {
+        if (its.stage != Stage.Drawing) revert StageWrong(appeal, its.stage, Stage.Drawing);
+        if (block.number <= its.seedBlock) revert SeedPending(its.seedBlock, block.number);
         --_pendingDraws[its.job];
-        bytes32 seed = keccak256(abi.encode(hash, address(this), appeal, its.level));
+        bytes32 randao = Headers.randaoOf(header, its.seedBlock);
+        bytes32 seed = keccak256(abi.encode(randao, address(this), appeal, its.level));
         JobParameters memory terms = board.jobOf(its.job).parameters;
         uint256 size = (uint256(terms.committeeSize) + 1) * 2 ** its.level - 1; // 2n + 1, then 4n + 3
         uint16[] memory members = board.drawJury(its.job, size, seed, _excluded(appeal, its));

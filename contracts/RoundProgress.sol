@@ -4,11 +4,12 @@ pragma solidity ^0.8.28;
 import {FailureReason, Phase} from "./interfaces/IRounds.sol";
 import {Bitmaps} from "./libraries/Bitmaps.sol";
 import {Committees} from "./libraries/Committees.sol";
+import {Headers} from "./libraries/Headers.sol";
 import {Header, IWords, JobWords, RoundState} from "./libraries/RoundState.sol";
 import {RoundStore} from "./RoundStore.sol";
 
 /// How a round moves on: opening, closing of phases, the draw, failure. Every transition is open to everybody.
-/// DANGER: no caller may choose the block that seeds the draw. It is fixed when COMMIT closes, before its hash exists.
+/// DANGER: no caller may choose the block that seeds the draw. It is fixed when COMMIT closes, before it exists.
 abstract contract RoundProgress is RoundStore {
     // Long enough for anybody to finish a round that can be finished.
     uint256 private constant ABANDONED_AFTER = 7 days;
@@ -109,30 +110,39 @@ abstract contract RoundProgress is RoundStore {
     }
 
     function _fixSeedBlock(uint256 job, Header memory header) private {
-        header.seedBlock = block.number + 1;
+        header.seedBlock = block.number + Headers.SEED_DELAY;
         emit SeedBlockFixed(job, header.round, uint64(header.seedBlock));
     }
 
     // Reveal
+
+    function draw(uint256 job, bytes calldata seedHeader) external {
+        Header memory header = _load(job);
+        if (header.phase != Phase.Reveal) revert PhaseWrong(job, header.phase, Phase.Reveal);
+        if (header.seats != 0) revert AlreadyDrawn(job, header.round);
+        if (block.number <= header.seedBlock) revert SeedPending(uint64(header.seedBlock), block.number);
+        _drawCommittee(job, header, Headers.randaoOf(seedHeader, header.seedBlock));
+        _closeRevealIfComplete(job, header);
+        _save(job, header);
+    }
 
     function _advanceReveal(uint256 job, Header memory header) private {
         bool over = _isOver(header);
         if (over && header.reveals < _rounds[job].terms.minTrainers()) {
             return _fail(job, header, FailureReason.TooFewReveals);
         }
-        bool drawn = header.seats != 0;
-        if (!drawn && !_drawIfSeeded(job, header)) return _rearmSeed(job, header);
-        if (header.phase == Phase.Reveal) {
-            bool complete = header.reveals == header.commits;
-            if (over || complete) return _closeReveal(job, header);
-            if (drawn) revert NothingToAdvance(job, header.phase, uint64(header.endsAt));
+        if (header.seats == 0) {
+            if (_isAbandoned(header)) return _fail(job, header, FailureReason.NotDrawn);
+            return _rearmSeed(job, header);
         }
+        if (!over) revert NothingToAdvance(job, header.phase, uint64(header.endsAt));
+        _closeReveal(job, header);
     }
 
-    /// After a batch of reveals: draw if it is time, and close the phase if nothing is missing.
+    /// After the draw or a batch of reveals: nothing is missing.
     function _closeRevealIfComplete(uint256 job, Header memory header) internal {
-        if (header.seats == 0 && !_drawIfSeeded(job, header)) return;
-        if (header.phase == Phase.Reveal && header.reveals == header.commits) _closeReveal(job, header);
+        bool complete = header.seats != 0 && header.reveals == header.commits;
+        if (header.phase == Phase.Reveal && complete) _closeReveal(job, header);
     }
 
     function _closeReveal(uint256 job, Header memory header) private {
@@ -140,28 +150,23 @@ abstract contract RoundProgress is RoundStore {
         _startPhase(job, header, Phase.BallotCommit);
     }
 
-    /// The hash of the seed block is out of reach after 256 blocks; a new block is fixed, its hash as unknown as the first.
+    /// The hash of the seed block is out of reach after 256 blocks; a new block is fixed, its seed as unknown as the first.
     function _rearmSeed(uint256 job, Header memory header) private {
         if (block.number <= header.seedBlock) revert SeedPending(uint64(header.seedBlock), block.number);
+        if (blockhash(header.seedBlock) != 0) revert DrawDue(uint64(header.seedBlock));
         _fixSeedBlock(job, header);
     }
 
-    /// False if the seed is not to be had. The round may have failed afterwards, for want of validators.
-    function _drawIfSeeded(uint256 job, Header memory header) private returns (bool) {
-        bytes32 blockHash = blockhash(header.seedBlock);
-        if (blockHash == 0) return false;
-        bytes32 seed = keccak256(abi.encode(blockHash, address(this), job, header.round));
+    /// The round may have failed afterwards, for want of validators.
+    function _drawCommittee(uint256 job, Header memory header, bytes32 randao) private {
+        bytes32 seed = keccak256(abi.encode(randao, address(this), job, header.round));
         uint256 size = _rounds[job].terms.committeeSize();
         uint16[] memory members = board.drawCommittee(job, size, seed);
-        if (3 * members.length <= 2 * size) {
-            // Too few to ever agree on a model.
-            _fail(job, header, FailureReason.CommitteeTooSmall);
-            return true;
-        }
+        // Too few to ever agree on a model.
+        if (3 * members.length <= 2 * size) return _fail(job, header, FailureReason.CommitteeTooSmall);
         header.seats = members.length;
         _rounds[job].committee = Committees.pack(members);
         emit CommitteeDrawn(job, header.round, seed, members);
-        return true;
     }
 
     function _noteUnrevealed(uint256 job, Header memory header) private {
@@ -182,11 +187,10 @@ abstract contract RoundProgress is RoundStore {
 
     // Ballots, attestations
 
-    /// Ballots that are a quorum are tallied by revealBallots, an agreed model is taken over by finalise; a round that nobody
-    /// finishes for days, because the data for it are lost, fails, so that neither escrow nor stake stays locked.
+    /// Ballots that are a quorum are tallied by revealBallots, an agreed model is taken over by finalise.
     function _advanceCommittee(uint256 job, Header memory header) private {
         if (_isOver(header)) {
-            bool abandoned = block.timestamp >= header.endsAt + ABANDONED_AFTER;
+            bool abandoned = _isAbandoned(header);
             if (header.phase == Phase.BallotCommit) return _closeBallotCommit(job, header);
             if (header.phase == Phase.BallotReveal && (abandoned || !_isQuorum(job, header.ballotsRevealed))) {
                 return _fail(job, header, FailureReason.TooFewBallots);
@@ -208,6 +212,12 @@ abstract contract RoundProgress is RoundStore {
     }
 
     // Every phase
+
+    /// A round that nobody moves on for days, because the data for it are lost or the chain's headers cannot be read, fails,
+    /// so that neither escrow nor stake stays locked.
+    function _isAbandoned(Header memory header) private view returns (bool) {
+        return block.timestamp >= header.endsAt + ABANDONED_AFTER;
+    }
 
     function _startPhase(uint256 job, Header memory header, Phase phase) internal {
         header.phase = phase;

@@ -11,7 +11,8 @@ import {Header, RoundState, Terms} from "./libraries/RoundState.sol";
 /// What is kept about rounds, and the checks that open every call.
 /// DANGER: a job's slots are used again in every round and are never cleared (a zeroed slot costs four times as much to fill
 /// as a used one). A slot's content counts only as far as the header says so: bitmap words by `freshCommitted` and
-/// `freshRevealed`, batches by `batches`, the reveals hash by `reveals`, the committee by `seats`, a seat's slots by its bits.
+/// `freshRevealed`, batches by `batches`, the reveals hash by `reveals`, the committee by `seats`, the
+/// ballots hash by `ballotsCommitted`, a seat's attestation by its bit.
 abstract contract RoundStore is IRounds {
     uint256 internal constant MAX_BATCH = 256;
     uint256 internal constant WORDS_SHOWN = 53; // the length of RoundWords
@@ -30,7 +31,7 @@ abstract contract RoundStore is IRounds {
         address coordinator;
         bytes32 revealsHash;
         bytes32 tallyHash;
-        bytes32[15] ballots; // commitment by seat
+        bytes32 ballotsHash; // running hash of the sealed ballots
         bytes32[15] attestations; // model by seat
         mapping(uint256 batch => bytes32) batches; // keccak256(entries)
     }

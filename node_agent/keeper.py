@@ -28,6 +28,7 @@ class Keeper:
         self,
         chain_log: ChainLog,
         sender: DirectSender,
+        fetch_header: Callable[[int], bytes],
         *,
         patience: float,
         stagger: float,
@@ -36,6 +37,7 @@ class Keeper:
         """`patience`: seconds a coordinator may take; `stagger`: more of them per place in line."""
         self._log = chain_log
         self._sender = sender
+        self._fetch_header = fetch_header
         self._patience = patience
         self._stagger = stagger
         self._clock = clock
@@ -70,7 +72,8 @@ class Keeper:
         round_ = job.round
         if not self._sender.has_gas():
             return
-        call = transition_call(transition, round_.job, self._record(job, view))
+        header = self._fetch_header(round_.seed_block) if transition is Transition.DRAW else b""
+        call = transition_call(transition, round_.job, self._record(job, view), header)
         key = f"{transition}:{round_.job}:{round_.round}:{round_.phase}:{round_.seed_block}"
         try:
             self._sender.carry(f"keep:{key}", [call])

@@ -231,6 +231,7 @@ def build_node(
     keeper = Keeper(
         chain_log,
         own_way,
+        reader.fetch_header,
         patience=config.timing.keeper_patience if coordinators else 0.0,
         stagger=config.timing.keeper_stagger,
     )

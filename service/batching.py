@@ -50,6 +50,7 @@ class Batch:
     letters: tuple[Letter, ...]
     calls: tuple[ContractCall, ...]
     updates: int = 0  # of the round: a tally or a settlement walks all of them
+    seed_block: int = 0  # of a draw that is still to be made
 
     @property
     def ids(self) -> list[str]:
@@ -193,7 +194,9 @@ def _build(view: JobView, letters: Sequence[Letter]) -> Batch:
     messages = [letter.message for letter in letters]
     kind = messages[0].kind
     calls = tuple(_calls(view, messages))
-    return Batch(view.job.job, kind, tuple(letters), calls, view.round.commits)
+    round_ = view.round
+    seed_block = round_.seed_block if _is_draw_pending(round_) else 0
+    return Batch(view.job.job, kind, tuple(letters), calls, round_.commits, seed_block)
 
 
 def _calls(view: JobView, messages: Sequence[Message]) -> list[ContractCall]:

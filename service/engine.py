@@ -205,7 +205,8 @@ class Engine:
         batch = next_batch(view, found.open, now=now, now_ms=ms, delay=self._relay_delay)
         if batch is not None and self._is_fresh(batch.job, batch.intent):
             return Task(batch.intent, lambda: self._relay.send(batch))
-        duty = due_step(view, now=now, head=head.number)
+        fetch = self._reader.fetch_header
+        duty = due_step(view, now=now, head=head.number, fetch_header=fetch)
         if duty is not None:
             return Task(duty.intent, lambda: self._keeper.perform(duty))
         seals = due_seals(view)

@@ -5,7 +5,7 @@ Losing the race to another keeper is normal: what reverts has been done, or will
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 _SEAL_FROM, _PAGE = 16, 128  # members; below, a sealed roster costs more than it saves
 _GAS = {
     Transition.ADVANCE: 2_000_000,
+    Transition.DRAW: 2_000_000,
     Transition.TALLY: 16_000_000,
     Transition.FINALISE: 12_000_000,
 }
@@ -37,15 +38,18 @@ class Duty:
     gas: int | None = None
 
 
-def due_step(view: JobView, *, now: int, head: int) -> Duty | None:
-    """The transition of a job that is due after block `head`. Pure."""
+def due_step(
+    view: JobView, *, now: int, head: int, fetch_header: Callable[[int], bytes]
+) -> Duty | None:
+    """The transition of a job that is due after block `head`."""
     round_, job = view.round, view.job.job
     due = due_transition(round_, view.job, now=now, block_number=head, record=view.record)
     if due is None:
         return None
     drawn = "drawn" if round_.committee else round_.seed_block
     intent = f"{due}:{job}:{round_.round}:{int(round_.phase)}:{drawn}"
-    return Duty(intent, transition_call(due, job, view.record), _GAS[due])
+    header = fetch_header(round_.seed_block) if due is Transition.DRAW else b""
+    return Duty(intent, transition_call(due, job, view.record, header), _GAS[due])
 
 
 def due_seals(view: JobView) -> list[Duty]:

@@ -10,7 +10,7 @@ import structlog
 from commonweal.adapters.chain import ChainReader, ContractReverted
 from commonweal.adapters.transactions import Receipt, TransactionSender
 from commonweal.errors import CommonwealError
-from commonweal.protocol.batches import ContractCall
+from commonweal.protocol.batches import ContractCall, draw_committee
 from commonweal.protocol.events import JobCreated
 from service.batching import Batch, Sorted, blame
 from service.claims import Claims
@@ -20,7 +20,8 @@ from service.views import JobView
 
 log = structlog.get_logger(__name__)
 _MOST_ATTEMPTS = 6
-_LATER = frozenset({"DrawPending", "MemberEngaged"})
+# Somebody else drew first, or the block is not there yet: the next look at the chain tells.
+_LATER = frozenset({"AlreadyDrawn", "DrawPending", "HeaderWrong", "MemberEngaged", "SeedPending"})
 
 
 class Relay:
@@ -84,12 +85,18 @@ class Relay:
         log.info("offer mined", offer=offer.id, job=job)
 
     def _send_calls(self, batch: Batch) -> Receipt:
-        calls = batch.calls
+        calls = (*batch.calls, *self._draw(batch))
         gas = None if calls[0].contract == "JobBoard" else batch.gas
         if len(calls) == 1:
             return self._send(batch.intent, calls[0], gas)
         parts = [self._reader.encode(c.contract, c.function, *c.args)[1] for c in calls]
         return self._send(batch.intent, ContractCall("Rounds", "multicall", (parts,)), gas)
+
+    def _draw(self, batch: Batch) -> list[ContractCall]:
+        """The draw goes with the reveals, if its block is there."""
+        if not batch.seed_block or self._reader.fetch_head().number < batch.seed_block:
+            return []
+        return [draw_committee(batch.job, self._reader.fetch_header(batch.seed_block))]
 
     def _send(self, intent: str, call: ContractCall, gas: int | None = None) -> Receipt:
         key = f"{intent}:{self.rewinds}"

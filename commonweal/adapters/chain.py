@@ -17,7 +17,7 @@ from web3.exceptions import (
     TransactionNotFound,
     Web3RPCError,
 )
-from web3.types import FilterParams, LogReceipt, TxParams
+from web3.types import BlockData, FilterParams, LogReceipt, TxParams
 
 from commonweal.adapters.codec import (
     ContractReverted,
@@ -29,6 +29,7 @@ from commonweal.adapters.codec import (
     function_codec,
 )
 from commonweal.adapters.deployment import CONTRACTS, Deployment
+from commonweal.adapters.headers import encode_header
 from commonweal.adapters.rpc import ChainRefused, WrongChain, connect, name_endpoint
 from commonweal.errors import NotFound
 from commonweal.protocol.bitmaps import unpack_bitmap
@@ -107,6 +108,14 @@ class ChainReader:
     def fetch_block(self, number: int) -> Block:
         """Raises BlockUnknown."""
         return self._fetch_block(number)
+
+    def fetch_header(self, number: int) -> bytes:
+        """In RLP, as a draw takes it. Raises BlockUnknown, HeaderUnknown."""
+        return encode_header(self._ask_for_block(number))
+
+    def fetch_randao(self, number: int) -> bytes:
+        """The random number that seeds a draw. Raises BlockUnknown."""
+        return bytes(self._ask_for_block(number)["mixHash"])
 
     # Jobs and rounds
 
@@ -228,14 +237,17 @@ class ChainReader:
             raise _translate(error) from error
 
     def _fetch_block(self, which: int | str) -> Block:
-        try:
-            block = self.ask(lambda: self.web3.eth.get_block(which))  # type: ignore[arg-type]
-        except BlockNotFound as error:
-            message = f"{name_endpoint(self.rpc_url)} has no block {which}"
-            raise BlockUnknown(message, block=which) from error
+        block = self._ask_for_block(which)
         return Block(
             block["number"], bytes(block["hash"]), bytes(block["parentHash"]), block["timestamp"]
         )
+
+    def _ask_for_block(self, which: int | str) -> BlockData:
+        try:
+            return self.ask(lambda: self.web3.eth.get_block(which))  # type: ignore[arg-type]
+        except BlockNotFound as error:
+            message = f"{name_endpoint(self.rpc_url)} has no block {which}"
+            raise BlockUnknown(message, block=which) from error
 
     def _fetch_timestamp(self, number: int, _hash: bytes) -> int:
         return self.fetch_block(number).timestamp

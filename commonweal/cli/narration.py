@@ -29,6 +29,7 @@ FAILURES = {
     "too-few-ballots": "too few of the committee revealed their ballot",
     "nothing-verified": "the committee verified no update",
     "no-model-agreed": "the committee did not agree on a model",
+    "not-drawn": "nobody drew a committee for a week",
     "stopped": "an earlier model was found wrong on appeal",
 }
 STATES = {

@@ -14,6 +14,7 @@ from commonweal.protocol.commitments import (
     pack_entries,
     pack_members,
     pack_scores,
+    pack_seals,
     pack_seats,
     unpack_ballots,
     unpack_entries,
@@ -71,6 +72,9 @@ class RoundRecord:
     batches: tuple[CommitmentBatch, ...] = ()
     reveals: tuple[bytes, ...] = ()  # per reveal call: (uint16 member, bytes32 digest) records
     digests: Mapping[int, Digest] = field(default_factory=dict)  # by revealed member
+    seals: tuple[
+        bytes, ...
+    ] = ()  # per commitBallots call: (uint8 seat, bytes32 commitment) records
     sealed: Mapping[int, bytes] = field(default_factory=dict)  # ballot commitments by seat
     ballots: Mapping[int, BallotOpening] = field(default_factory=dict)  # by seat
     scores: bytes = b""  # as tallied; empty before
@@ -106,7 +110,11 @@ def apply_event(record: RoundRecord, event: ChainEvent) -> RoundRecord:
             )
         case BallotsCommitted():
             sealed = dict(zip(unpack_seats(event.seats), event.commitments, strict=True))
-            return replace(record, sealed={**record.sealed, **sealed})
+            return replace(
+                record,
+                seals=(*record.seals, pack_seals(sealed.items())),
+                sealed={**record.sealed, **sealed},
+            )
         case BallotsRevealed():
             opened = unpack_ballots(event.seats, event.ballots, event.salts)
             ballots = {seat: BallotOpening(ballot, salt) for seat, ballot, salt in opened}
@@ -187,6 +195,11 @@ def advance_job(job: int) -> ContractCall:
     return ContractCall("Rounds", "advance", (job,))
 
 
+def draw_committee(job: int, header: bytes) -> ContractCall:
+    """`header`: of the seed block, in RLP."""
+    return ContractCall("Rounds", "draw", (job, header))
+
+
 def join_job(message: JoinMessage) -> ContractCall:
     proof = tuple(_bytes(word) for word in message.allowlist_proof)
     args = (message.job, message.provider, message.roles, message.stake, message.deadline)
@@ -225,7 +238,7 @@ def _reveal_openings(record: RoundRecord, openings: Mapping[int, BallotOpening])
     seats = sorted(openings)
     ballots = b"".join(openings[seat].ballot for seat in seats)
     salts = b"".join(openings[seat].salt for seat in seats)
-    args = (record.job, record.round, pack_seats(seats), ballots, salts)
+    args = (record.job, record.round, pack_seats(seats), ballots, salts, record.seals)
     return ContractCall("Rounds", "revealBallots", args)
 
 

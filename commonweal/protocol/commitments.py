@@ -104,6 +104,11 @@ def unpack_entries(data: bytes) -> tuple[tuple[int, bytes], ...]:
     )
 
 
+def pack_seals(sealed: Iterable[tuple[int, bytes]]) -> bytes:
+    """(uint8 seat, 32-byte commitment) each: what one `commitBallots` call adds to the hash."""
+    return b"".join(pack_seats([seat]) + commitment for seat, commitment in sealed)
+
+
 def unpack_openings(
     members: bytes, opened: int, openings: bytes
 ) -> list[tuple[int, bytes, bytes | None]]:

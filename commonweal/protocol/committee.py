@@ -15,10 +15,10 @@ from commonweal.protocol.types import Address, Wei
 GWEI = 10**9
 
 
-def compute_seed(block_hash: bytes, rounds: Address, job: int, round_: int) -> bytes:
-    """`block_hash` is that of the round's seed block, `rounds` the contract's address."""
+def compute_seed(randao: bytes, rounds: Address, job: int, round_: int) -> bytes:
+    """`randao` is that of the round's seed block, `rounds` the contract's address."""
     types = ["bytes32", "address", "uint256", "uint256"]
-    return keccak(encode(types, [block_hash, rounds, job, round_]))
+    return keccak(encode(types, [randao, rounds, job, round_]))
 
 
 def compute_weight(stake: Wei) -> int:

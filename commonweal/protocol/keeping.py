@@ -12,14 +12,18 @@ from commonweal.protocol.batches import (
     ContractCall,
     RoundRecord,
     advance_job,
+    draw_committee,
     finalise_round,
     tally_ballots,
 )
-from commonweal.protocol.types import ZERO_DIGEST, Job, JobState, Phase, Round
+from commonweal.protocol.types import ABANDONED_AFTER, ZERO_DIGEST, Job, JobState, Phase, Round
+
+_HASHES_KEPT = 256  # blocks that a contract can look back
 
 
 class Transition(StrEnum):
     ADVANCE = "advance"
+    DRAW = "draw"
     TALLY = "tally"  # revealBallots with what is on chain
     FINALISE = "finalise"
 
@@ -40,7 +44,8 @@ def due_transition(
             done = round_.commits >= max(round_.expected, rules.min_trainers)
             return Transition.ADVANCE if done or is_over(round_, now=now) else None
         case Phase.REVEAL:
-            return _due_in_reveal(round_, now=now, block_number=block_number)
+            least = job.parameters.min_trainers
+            return _due_in_reveal(round_, least, now=now, block_number=block_number)
         case Phase.BALLOT_COMMIT:
             done = len(round_.ballots_committed) == len(round_.committee) > 0
             return Transition.ADVANCE if done or is_over(round_, now=now) else None
@@ -65,23 +70,35 @@ def is_over(round_: Round, *, now: int) -> bool:
     return now >= round_.ends_at
 
 
-def transition_call(transition: Transition, job: int, record: RoundRecord) -> ContractCall:
-    """`record` must be of the job's current round."""
+def transition_call(
+    transition: Transition, job: int, record: RoundRecord, header: bytes = b""
+) -> ContractCall:
+    """`record` must be of the job's current round, `header` of its seed block, to draw."""
     match transition:
         case Transition.ADVANCE:
             return advance_job(job)
+        case Transition.DRAW:
+            return draw_committee(job, header)
         case Transition.TALLY:
             return tally_ballots(record)
         case Transition.FINALISE:
             return finalise_round(record)
 
 
-def _due_in_reveal(round_: Round, *, now: int, block_number: int) -> Transition | None:
-    if is_over(round_, now=now):
+def _due_in_reveal(
+    round_: Round, min_trainers: int, *, now: int, block_number: int
+) -> Transition | None:
+    over = is_over(round_, now=now)
+    if round_.committee:
+        return Transition.ADVANCE if over else None
+    abandoned = now >= round_.ends_at + ABANDONED_AFTER
+    if abandoned or (over and round_.reveals < min_trainers):
         return Transition.ADVANCE
-    # A transaction sent now runs in the next block, which sees the hashes up to this one.
-    drawable = round_.committee or block_number >= round_.seed_block
-    return Transition.ADVANCE if drawable and round_.reveals == round_.commits else None
+    if (not over and round_.reveals < round_.commits) or block_number < round_.seed_block:
+        return None
+    # A transaction sent now runs in the next block, which sees the hashes of 256 before it.
+    is_lost = block_number - round_.seed_block >= _HASHES_KEPT
+    return Transition.ADVANCE if is_lost else Transition.DRAW
 
 
 def _due_in_ballot_reveal(

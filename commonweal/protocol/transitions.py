@@ -46,6 +46,7 @@ _FAILS_IN = {
     FailureReason.TOO_FEW_BALLOTS: {Phase.BALLOT_COMMIT, Phase.BALLOT_REVEAL},
     FailureReason.NOTHING_VERIFIED: {Phase.BALLOT_REVEAL},
     FailureReason.NO_MODEL_AGREED: {Phase.ATTEST},
+    FailureReason.NOT_DRAWN: {Phase.REVEAL},
     FailureReason.STOPPED: set(Phase) - {Phase.NONE},
 }
 

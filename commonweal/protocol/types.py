@@ -20,6 +20,7 @@ SCORE_MAX = Score(65_533)
 SCORE_UNAVAILABLE = Score(65_534)
 SCORE_INVALID = Score(65_535)
 MAX_BATCH = 256
+SEED_DELAY = 4  # blocks from the end of COMMIT to the one that seeds the draw
 ABANDONED_AFTER = 7 * 86_400  # seconds after its deadline, a round that could be finished fails
 MAX_COMMITTEE = 15
 ZERO_DIGEST = Digest(bytes(32))
@@ -61,6 +62,7 @@ class FailureReason(IntEnum):
     NOTHING_VERIFIED = 4
     NO_MODEL_AGREED = 5
     STOPPED = 6  # an earlier model was found wrong
+    NOT_DRAWN = 7  # nobody brought the seed for days
 
 
 class Fault(IntEnum):

@@ -40,7 +40,7 @@ def collect(reader: ChainReader, job: int, *, at: int) -> Evidence:
         rounds_contract=deployment["Rounds"],
         block=at,
         events=events,
-        block_hashes=_fetch_seed_hashes(reader, events),
+        randaos=_fetch_randaos(reader, events),
         job=state,
         members=reader.fetch_members(job, at),
         models={round_: reader.fetch_model(job, round_, at) for round_ in rounds},
@@ -50,14 +50,14 @@ def collect(reader: ChainReader, job: int, *, at: int) -> Evidence:
     )
 
 
-def _fetch_seed_hashes(reader: ChainReader, events: tuple[object, ...]) -> dict[int, bytes]:
+def _fetch_randaos(reader: ChainReader, events: tuple[object, ...]) -> dict[int, bytes]:
     drawn = {each.round for each in events if isinstance(each, CommitteeDrawn)}
     blocks = {
         each.seed_block
         for each in events
         if isinstance(each, SeedBlockFixed) and each.round in drawn
     }
-    return {block: reader.fetch_block(block).hash for block in sorted(blocks)}
+    return {block: reader.fetch_randao(block) for block in sorted(blocks)}
 
 
 def fetch_sources(reader: ChainReader, job: int) -> list[str]:

@@ -23,7 +23,7 @@ class Evidence:
     rounds_contract: Address
     block: int
     events: tuple[ev.ChainEvent, ...]  # of the job, in chain order
-    block_hashes: Mapping[int, bytes]  # of the seed blocks
+    randaos: Mapping[int, bytes]  # of the seed blocks
     job: Job
     members: tuple[Member, ...]
     models: Mapping[int, Digest]  # what the ledger answers, by finalised round

@@ -116,12 +116,12 @@ class RoundCheck:
         drawn, record = self.record.drawn, self.record
         if drawn is None:
             return
-        block = self.evidence.block_hashes.get(record.seed_block or 0)
-        if not self.report.require("seed", self._subject(), block is not None, "no seed block"):
+        randao = self.evidence.randaos.get(record.seed_block or 0)
+        if not self.report.require("seed", self._subject(), randao is not None, "no seed block"):
             return
-        assert block is not None
+        assert randao is not None
         job = self.evidence.job.job
-        seed = compute_seed(block, self.evidence.rounds_contract, job, record.round)
+        seed = compute_seed(randao, self.evidence.rounds_contract, job, record.round)
         self.report.expect("seed", self._subject(), seed, drawn.seed)
         committee = draw_committee(record.validators, self.parameters.committee_size, seed)
         self.report.expect("committee", self._subject(), committee, drawn.members)
@@ -243,5 +243,6 @@ class RoundCheck:
             or 2 * len({seat for seat, _, _ in record.ballots}) <= size,
             FailureReason.NOTHING_VERIFIED: Verdict.VERIFIED not in verdicts,
             FailureReason.NO_MODEL_AGREED: record.is_abandoned or 3 * most <= 2 * size,
+            FailureReason.NOT_DRAWN: record.is_abandoned and record.drawn is None,
             FailureReason.STOPPED: bool(self.evidence.overturned),
         }[reason]

@@ -66,6 +66,7 @@ interface IAppeals {
     error NotAppealable(uint256 slash);
     error AppealTooLate(uint256 endedAt, uint256 now_);
     error SettlementWrong(bytes32 have, bytes32 expected);
+    error DrawDue(uint64 seedBlock);
     error SeedPending(uint64 seedBlock, uint256 blockNumber);
     error VoteAlreadyCommitted(uint256 seat);
     error VoteNotCommitted(uint256 seat);
@@ -78,8 +79,10 @@ interface IAppeals {
     function appealModel(uint256 job, uint256 round, Settlement calldata settlement) external returns (uint256 appeal);
     /// Once, within the appeal window of the first jury's decision, for twice the bond.
     function appealAgain(uint256 appeal) external;
-    /// Draws the jury, or fixes a new block if the seed's is out of reach; moves on a stage that is complete or over. Anybody.
+    /// Fixes a new block if the seed's is out of reach; moves on a stage that is over. Anybody.
     function advance(uint256 appeal) external;
+    /// Draws the jury after the seed block. `header`: that block's header in RLP. Anybody.
+    function draw(uint256 appeal, bytes calldata header) external;
     function commitVotes(uint256 appeal, bytes calldata seats, bytes32[] calldata commitments, bytes calldata signatures) external;
     function revealVote(uint256 appeal, uint256 seat, bool overturn, bytes16 salt) external;
     /// Pays an appellant what its bonds have become.

@@ -17,7 +17,8 @@ enum FailureReason {
     TooFewBallots,
     NothingVerified,
     NoModelAgreed,
-    Stopped        // an earlier model was found wrong
+    Stopped,       // an earlier model was found wrong
+    NotDrawn       // nobody brought the seed for days
 }
 
 uint16 constant SCORE_UNAVAILABLE = 65534;
@@ -50,7 +51,7 @@ interface IRounds {
     /// As given to revealUpdates.
     event UpdatesRevealed(uint256 indexed job, uint256 indexed round, uint256 indexed batch, bytes members, uint256 opened, bytes openings);
     event BallotsCommitted(uint256 indexed job, uint256 indexed round, bytes seats, bytes32[] commitments);
-    /// As given to revealBallots.
+    /// As given to revealBallots, without the seals.
     event BallotsRevealed(uint256 indexed job, uint256 indexed round, bytes seats, bytes ballots, bytes salts);
     /// `scores`: uint16 per revealed update, members ascending. `shares`: uint16 bps per seat, of an equal part of the validators' pool.
     event RoundTallied(uint256 indexed job, uint256 indexed round, bytes scores, bytes shares);
@@ -80,23 +81,29 @@ interface IRounds {
     error BallotNotCommitted(uint256 seat);
     error BallotWrong(uint256 seat);
     error AlreadyAttested(uint256 seat);
+    error DrawDue(uint64 seedBlock);
+    error AlreadyDrawn(uint256 job, uint256 round);
     error SeedPending(uint64 seedBlock, uint256 blockNumber);
+    error SealsWrong(bytes32 have, bytes32 expected);
     error TallyWrong(bytes32 have, bytes32 expected);
     error RevealsWrong(bytes32 have, bytes32 expected);
     error NotAppeals(address caller);
     error NoModelYet(uint256 job, uint256 round);
 
-    /// Start a ready job, re-arm or use the seed, close a phase that is complete or over. Anybody.
+    /// Start a ready job, re-arm a seed that is out of reach, close a phase that is complete or over. Anybody.
     function advance(uint256 job) external;
+    /// Draws the committee after the seed block. `header`: that block's header in RLP. Anybody.
+    function draw(uint256 job, bytes calldata header) external;
     /// At most 256 members. `members` strictly ascending.
     function commitUpdates(uint256 job, uint256 round, bytes calldata members, bytes32[] calldata commitments, bytes calldata signatures) external;
     /// `members`: all members of the commitment batch, in its order. In `openings`, in the same order: (bytes32 digest,
     /// bytes16 salt) if the entry's bit in `opened` is set, else its bytes32 commitment again.
     function revealUpdates(uint256 job, uint256 round, uint256 batch, bytes calldata members, uint256 opened, bytes calldata openings) external;
     function commitBallots(uint256 job, uint256 round, bytes calldata seats, bytes32[] calldata commitments, bytes calldata signatures) external;
-    /// By seat: `ballots`, a uint16 score per revealed update, members ascending; `salts`, 16 bytes each. Records the openings given. When they cover every committed seat — or, after the deadline, every revealed one — it tallies at once.
+    /// By seat: `ballots`, a uint16 score per revealed update, members ascending; `salts`, 16 bytes each. `seals`: per commitBallots call in chain
+    /// order, its (uint8 seat, bytes32 commitment) records. Records the openings given. When they cover every committed seat — or, after the deadline, every revealed one — it tallies at once.
     /// Ballots revealed earlier are given again by whoever completes the set.
-    function revealBallots(uint256 job, uint256 round, bytes calldata seats, bytes calldata ballots, bytes calldata salts) external;
+    function revealBallots(uint256 job, uint256 round, bytes calldata seats, bytes calldata ballots, bytes calldata salts, bytes[] calldata seals) external;
     function attest(uint256 job, uint256 round, bytes32 modelDigest, bytes calldata seats, bytes calldata signatures) external;
     /// `reveals`: per revealUpdates call in chain order, its newly opened (uint16 member, bytes32 digest) records. Pays, records, opens the next round.
     function finalise(uint256 job, uint256 round, bytes[] calldata reveals, bytes calldata scores, bytes calldata shares) external;

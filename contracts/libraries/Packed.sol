@@ -5,6 +5,7 @@ pragma solidity ^0.8.28;
 /// DANGER: nothing here checks a bound, neither of calldata nor of memory. The caller compares the length with the number of records first.
 library Packed {
     uint256 internal constant ENTRY = 34; // uint16 member, bytes32 word
+    uint256 internal constant SEAL = 33; // uint8 seat, bytes32 word
 
     function uint16At(bytes calldata data, uint256 index) internal pure returns (uint256 value) {
         assembly ("memory-safe") {
@@ -125,6 +126,32 @@ library Packed {
             word := calldataload(add(scores.offset, offset))
             let length := sub(scores.length, offset)
             if lt(length, 0x20) { word := and(word, not(shr(shl(3, length), not(0)))) }
+        }
+    }
+
+    /// (uint8 seat, bytes32 commitment) for each of `commitments`.
+    function sealsOf(bytes calldata seats, bytes32[] calldata commitments) internal pure returns (bytes memory seals) {
+        seals = allocate(SEAL * commitments.length);
+        assembly ("memory-safe") {
+            let to := add(seals, 0x20)
+            let seat := seats.offset
+            let word := commitments.offset
+            for { let end := add(word, shl(5, commitments.length)) } lt(word, end) { word := add(word, 0x20) } {
+                mstore(to, calldataload(seat))
+                mstore(add(to, 1), calldataload(word))
+                to := add(to, SEAL)
+                seat := add(seat, 1)
+            }
+        }
+    }
+
+    /// Puts each seal's word to its seat's place in `words`, which has room for 256.
+    function scatterSeals(bytes calldata seals, bytes32[] memory words) internal pure {
+        assembly ("memory-safe") {
+            let end := add(seals.offset, seals.length)
+            for { let seal := seals.offset } lt(seal, end) { seal := add(seal, SEAL) } {
+                mstore(add(add(words, 0x20), shl(5, byte(0, calldataload(seal)))), calldataload(add(seal, 1)))
+            }
         }
     }
 

@@ -62,6 +62,22 @@ contract RoundFailuresTest is RoundKit {
         failed(1);
     }
 
+    function test_a_committee_that_nobody_draws() public {
+        toReveal(1, TRAINERS);
+        uint64 seedBlock = current().seedBlock;
+        vm.setBlockhash(seedBlock, keccak256("of a header that nobody can read"));
+        reveal(1, 0, range(0, TRAINERS), 0x3f);
+        uint64 endedAt = current().endsAt;
+        vm.warp(endedAt + 7 days - 1);
+        vm.expectRevert(abi.encodeWithSelector(IRounds.DrawDue.selector, seedBlock));
+        rounds.advance(job);
+        vm.warp(endedAt + 7 days);
+        expectFailure(FailureReason.NotDrawn);
+        rounds.advance(job);
+        failed(1);
+        whole(2, TRAINERS);
+    }
+
     function test_ballots_that_nobody_tallies() public {
         toBallotReveal(1, TRAINERS);
         revealBallots(1, range(0, 3));
@@ -117,6 +133,7 @@ contract RoundFailuresTest is RoundKit {
         vm.expectRevert(abi.encodeWithSelector(IRounds.SeedPending.selector, current().seedBlock, block.number));
         rounds.advance(job);
         seed();
+        draw();
         rounds.advance(job);
         assertEq(phase(), uint256(Phase.BallotCommit), "drawn and closed");
         assertTrue(rounds.isUnrevealed(job, 1, 2), "unrevealed");
@@ -131,8 +148,9 @@ contract RoundFailuresTest is RoundKit {
         rounds.advance(job);
         seed();
         // Three validators of five seats can be a quorum, but never agree.
+        bytes memory header = headerOf(current().seedBlock);
         expectFailure(FailureReason.CommitteeTooSmall);
-        rounds.advance(job);
+        rounds.draw(job, header);
         failed(1);
     }
 
@@ -246,7 +264,10 @@ contract RoundFailuresTest is RoundKit {
         uint256 round = current().round;
         if (random % 3 == 0) {
             pastDeadline();
-            if (current().seedBlock != 0 && current().seedBlock <= block.number) seed();
+            if (current().seedBlock != 0 && current().seedBlock <= block.number) {
+                seed();
+                draw();
+            }
             try rounds.advance(job) {} catch {}
             if (current().round != round) forget();
             return;

@@ -269,13 +269,44 @@ contract RoundRefusalsTest is RoundKit {
         refuse(abi.encodeWithSelector(IRounds.LengthsDiffer.selector, 14, 12));
         revealBallots(1, only(0));
         vm.expectRevert(abi.encodeWithSelector(IRounds.SeatUnknown.selector, 5));
-        rounds.revealBallots(job, 1, hex"05", new bytes(12), new bytes(16));
+        rounds.revealBallots(job, 1, hex"05", new bytes(12), new bytes(16), seals);
         vm.expectRevert(abi.encodeWithSelector(IRounds.LengthsDiffer.selector, 32, 16));
-        rounds.revealBallots(job, 1, hex"00", new bytes(12), new bytes(32));
+        rounds.revealBallots(job, 1, hex"00", new bytes(12), new bytes(32), seals);
         vm.expectRevert(abi.encodeWithSelector(IRounds.LengthsDiffer.selector, 24, 12));
-        rounds.revealBallots(job, 1, hex"00", new bytes(24), new bytes(16));
+        rounds.revealBallots(job, 1, hex"00", new bytes(24), new bytes(16), seals);
         vm.expectRevert(IRounds.BatchEmpty.selector);
-        rounds.revealBallots(job, 1, "", "", "");
+        rounds.revealBallots(job, 1, "", "", "", seals);
+    }
+
+    function refuseSeals(bytes[] memory given, bytes32 have) private {
+        bytes memory opened = pack16(ballots[0]);
+        bytes memory salt = bytes.concat(ballotSalt(1, 0));
+        vm.expectRevert(abi.encodeWithSelector(IRounds.SealsWrong.selector, have, runningHash(seals)));
+        rounds.revealBallots(job, 1, hex"00", opened, salt, given);
+    }
+
+    function runningHash(bytes[] memory records) private pure returns (bytes32 hash) {
+        for (uint256 i = 0; i < records.length; ++i) {
+            hash = keccak256(bytes.concat(hash, records[i]));
+        }
+    }
+
+    function test_sealed_ballots_are_given_again_as_they_were() public {
+        toBallots(1, TRAINERS);
+        commitBallots(1, range(0, 2));
+        commitBallots(1, range(2, 5));
+        bytes[] memory given = new bytes[](0);
+        refuseSeals(given, 0);
+        given = new bytes[](2);
+        (given[0], given[1]) = (seals[1], seals[0]);
+        refuseSeals(given, runningHash(given));
+        (given[0], given[1]) = (seals[0], bytes.concat(seals[1]));
+        given[1][40] ^= 0x01;
+        refuseSeals(given, runningHash(given));
+        given[1] = bytes.concat(seals[1], hex"00");
+        refuseSeals(given, runningHash(given));
+        revealBallots(1, only(0));
+        assertEq(current().ballotsRevealed, 1, "opened");
     }
 
     /// What a seat committed in the last round must not open anything in this one.

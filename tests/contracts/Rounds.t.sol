@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Headers} from "../../contracts/libraries/Headers.sol";
 import {Job, JobParameters, JobState} from "../../contracts/interfaces/IJobBoard.sol";
 import {IRounds, Phase} from "../../contracts/interfaces/IRounds.sol";
 import {RoundKit} from "./support/RoundKit.sol";
@@ -203,7 +204,7 @@ contract RoundsTest is RoundKit {
         refuse(abi.encodeWithSignature("DrawPending(uint256)", job));
         quit(0);
         seed();
-        rounds.advance(job);
+        draw();
         assertFalse(rounds.isDrawPending(job), "after the draw");
         assertTrue(rounds.isEngaged(job, 0), "committed");
     }
@@ -211,23 +212,52 @@ contract RoundsTest is RoundKit {
     function test_the_seed_waits_for_its_block_and_is_armed_again_when_lost() public {
         commit(1, range(0, TRAINERS));
         uint64 first = current().seedBlock;
-        assertEq(first, block.number + 1, "next block");
+        assertEq(first, block.number + 4, "four blocks ahead");
         vm.expectRevert(abi.encodeWithSelector(IRounds.SeedPending.selector, first, block.number));
         rounds.advance(job);
+        vm.expectRevert(abi.encodeWithSelector(IRounds.SeedPending.selector, first, block.number));
+        rounds.draw(job, headerOf(first));
         vm.roll(first + 257);
+        vm.expectRevert(abi.encodeWithSelector(Headers.HeaderWrong.selector, keccak256(headerOf(first)), bytes32(0)));
+        rounds.draw(job, headerOf(first));
         rounds.advance(job);
-        assertEq(current().seedBlock, first + 258, "armed again");
+        assertEq(current().seedBlock, first + 261, "armed again");
         assertEq(current().committee.length, 0, "not drawn");
         seed();
+        vm.expectRevert(abi.encodeWithSelector(IRounds.DrawDue.selector, first + 261));
         rounds.advance(job);
+        draw();
         assertEq(current().committee.length, 5, "drawn");
+        vm.expectRevert(abi.encodeWithSelector(IRounds.AlreadyDrawn.selector, job, 1));
+        rounds.draw(job, headerOf(first + 261));
+    }
+
+    function test_only_the_seed_blocks_own_header_draws() public {
+        vm.expectRevert(abi.encodeWithSelector(IRounds.PhaseWrong.selector, job, Phase.Commit, Phase.Reveal));
+        rounds.draw(job, "");
+        toReveal(1, TRAINERS);
+        uint256 number = current().seedBlock;
+        bytes memory header = headerOf(number);
+        bytes32 hash = keccak256(header);
+        vm.expectRevert(abi.encodeWithSelector(Headers.HeaderWrong.selector, keccak256(headerOf(number - 1)), hash));
+        rounds.draw(job, headerOf(number - 1));
+        header[header.length - 10] ^= 0x01; // its randao
+        vm.expectRevert(abi.encodeWithSelector(Headers.HeaderWrong.selector, keccak256(header), hash));
+        rounds.draw(job, header);
+        vm.expectRevert(abi.encodeWithSelector(Headers.HeaderWrong.selector, keccak256(""), hash));
+        rounds.draw(job, "");
+        // A chain whose blocks carry no randao there.
+        bytes memory other = hex"ce8080808080808080808080808005";
+        vm.setBlockhash(number, keccak256(other));
+        vm.expectRevert(abi.encodeWithSelector(Headers.HeaderUnknown.selector, number));
+        rounds.draw(job, other);
     }
 
     function test_the_committee_follows_from_the_seed() public {
         toReveal(1, TRAINERS);
-        bytes32 drawnFrom = keccak256(abi.encode(blockhash(current().seedBlock), address(rounds), job, uint256(1)));
+        bytes32 drawnFrom = keccak256(abi.encode(randaoOf(current().seedBlock), address(rounds), job, uint256(1)));
         uint16[] memory expected = board.drawCommittee(job, 5, drawnFrom);
-        rounds.advance(job);
+        draw();
         uint16[] memory drawn = current().committee;
         assertEq(keccak256(abi.encode(drawn)), keccak256(abi.encode(expected)), "members");
         (uint16[] memory missed,) = rounds.absencesOf(job, 1);

@@ -17,6 +17,7 @@ from commonweal.adapters.deployment import Deployment
 from commonweal.adapters.local_chain import advance_time, fund, mine
 from commonweal.adapters.transactions import Outbox, Receipt, TransactionSender
 from commonweal.protocol import signing
+from commonweal.protocol.batches import collect_round
 from commonweal.protocol.commitments import (
     SALT_BYTES,
     compute_ballot_commitment,
@@ -40,11 +41,13 @@ from commonweal.protocol.events import (
 from commonweal.protocol.merkle import compute_settlement_leaf
 from commonweal.protocol.transitions import opened_members
 from commonweal.protocol.types import (
+    SEED_DELAY,
     ZERO_DIGEST,
     Address,
     Bps,
     Digest,
     JobParameters,
+    Phase,
     Role,
     Round,
     Wei,
@@ -115,7 +118,8 @@ class Stage:
     def now(self) -> int:
         return self.reader.fetch_head().number
 
-    def mine(self, blocks: int = 1) -> None:
+    def mine(self, blocks: int = SEED_DELAY) -> None:
+        """By default the blocks until the one that seeds a draw."""
         mine(self.rpc_url, blocks)
 
     def travel(self, seconds: int) -> None:
@@ -235,7 +239,16 @@ class Stage:
             parts += [self.digest(job, round_, member), self.salt(job, round_, member)]
         everyone = pack_members(member for member, _ in entries)
         details = (job, round_, batch, everyone, opened, b"".join(parts))
-        return self.send(by or self.relay, "Rounds", "revealUpdates", *details)
+        receipt = self.send(by or self.relay, "Rounds", "revealUpdates", *details)
+        self.draw(job)
+        return receipt
+
+    def draw(self, job: int) -> None:
+        """If it is due: the seed block is there, and the next one can look back on it."""
+        round_, head = self.round(job), self.reader.fetch_head().number
+        if round_.phase is Phase.REVEAL and not round_.committee and head >= round_.seed_block:
+            header = self.reader.fetch_header(round_.seed_block)
+            self.send(self.relay, "Rounds", "draw", job, header)
 
     def commit_ballots(
         self,
@@ -275,8 +288,12 @@ class Stage:
         committee = self.round(job).committee
         packed = b"".join(pack_scores(scores) for scores in ballots.values())
         salts = b"".join(self.salt(job, round_, committee[seat]) for seat in ballots)
-        details = (job, round_, pack_seats(ballots), packed, salts)
+        details = (job, round_, pack_seats(ballots), packed, salts, self.seals(job, round_))
         return self.send(by or self.relay, "Rounds", "revealBallots", *details)
+
+    def seals(self, job: int, round_: int) -> tuple[bytes, ...]:
+        events = self.reader.fetch_events(self.deployment.deployed_block, self.now, job)
+        return collect_round(events, job, round_).seals
 
     def attest(
         self,

@@ -14,7 +14,7 @@ from commonweal.protocol.commitments import (
 )
 from commonweal.protocol.merkle import compute_proof, compute_root, compute_verdict_leaf
 from commonweal.protocol.signing import Domain, hash_appeal_vote
-from commonweal.protocol.types import Address, FailureReason, JobState
+from commonweal.protocol.types import SEED_DELAY, Address, FailureReason, JobState
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 PEOPLE = 12  # three on the committee, seven jurors, the accused, and one left over
@@ -70,7 +70,7 @@ def appeal(stage: Stage, function: str, *args: object) -> tuple[int, LocalAccoun
     appellant = stage.account(tokens=BOND)
     stage.send(appellant, "CommonwealToken", "approve", stage.deployment["Appeals"], BOND)
     stage.send(appellant, "Appeals", function, *args)
-    stage.mine(2)  # the seed block, and one more that a call is run on
+    stage.mine(SEED_DELAY + 1)  # one more, which calls are tried on
     return stage.reader.call("Appeals", "appealCount", at=stage.now), appellant
 
 
@@ -78,7 +78,9 @@ def vote(stage: Stage, number: int, members: Workers, overturning: int) -> None:
     """The jury is drawn; all of it votes, this many to overturn."""
     appeals = stage.deployment["Appeals"]
     domain = Domain(stage.deployment.chain_id, appeals)
-    stage.send(stage.relay, "Appeals", "advance", number)
+    seed_block = stage.reader.call("Appeals", "caseOf", number, at=stage.now)["seed_block"]
+    header = stage.reader.fetch_header(seed_block)
+    stage.send(stage.relay, "Appeals", "draw", number, header)
     jury = stage.reader.call("Appeals", "juryOf", number, 1, at=stage.now)
     assert len(jury) == 7
     place = (stage.deployment.chain_id, appeals, number, 1)

@@ -251,9 +251,10 @@ def test_a_ballot_that_does_not_open_its_commitment(stage: Stage, workers: list[
     ballots = {seat: [1, 2, 3, 4] for seat in range(3)}
     stage.commit_ballots(job, 1, ballots, members)
     salt = stage.salt(job, 1, stage.round(job).committee[0])
-    other = refuse(stage, "revealBallots", job, 1, b"\0", pack_scores([1, 2, 3, 5]), salt)
+    seals = stage.seals(job, 1)
+    other = refuse(stage, "revealBallots", job, 1, b"\0", pack_scores([1, 2, 3, 5]), salt, seals)
     assert (other.name, other.arguments) == ("BallotWrong", {"seat": 0})
-    short = refuse(stage, "revealBallots", job, 1, b"\0", pack_scores([1]), salt)
+    short = refuse(stage, "revealBallots", job, 1, b"\0", pack_scores([1]), salt, seals)
     assert (short.name, short.arguments) == ("LengthsDiffer", {"a": 2, "b": 8})
     forger = stage.account()
     digest = signing.hash_model_attestation(stage.deployment.rounds_domain, job, 1, word("m"))

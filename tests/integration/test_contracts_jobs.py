@@ -96,8 +96,8 @@ def check_round(stage: Stage, job: int, round_: int, ballots: list[list[int]]) -
     at = drawn.ref.block_number
     members = stage.reader.fetch_members(job, at)
     seed_block = stage.reader.fetch_round(job, at).seed_block
-    block_hash = stage.reader.fetch_block(seed_block).hash
-    assert compute_seed(block_hash, stage.deployment["Rounds"], job, round_) == drawn.seed
+    randao = stage.reader.fetch_randao(seed_block)
+    assert compute_seed(randao, stage.deployment["Rounds"], job, round_) == drawn.seed
     validators = [
         (m.member, compute_weight(m.stake))
         for m in members

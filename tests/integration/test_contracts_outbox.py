@@ -222,7 +222,7 @@ def quiet(stage: Stage) -> Iterator[Stage]:
     yield stage
     _tell_node(stage, "evm_setAutomine", True)
     _tell_node(stage, "evm_setIntervalMining", 250)
-    stage.mine()
+    stage.mine(1)
 
 
 def _tell_node(stage: Stage, method: str, *parameters: object) -> None:
@@ -243,7 +243,7 @@ def test_one_that_pays_too_little_is_replaced_and_the_later_ones_follow(
         wait_for(lambda: fetch_nonce(quiet.reader, sender.address) == 2)
         _tell_node(quiet, "hardhat_setNextBlockBaseFeePerGas", hex(10**11))
         while not (gift.done() and later.done()):
-            quiet.mine()
+            quiet.mine(1)
             time.sleep(0.1)
     stored = Outbox(engine).find(quiet.deployment.chain_id, sender.address, "gift")
     assert stored is not None
@@ -276,7 +276,7 @@ def test_after_a_restart_whichever_version_was_mined_counts(
     second = outbox.find(*key)
     assert second is not None
     assert (second.nonce, second.earlier_hashes) == (first.nonce, (first.tx_hash,))
-    quiet.mine()
+    quiet.mine(1)
     restarted = build_sender(quiet, payer, engine)
     assert restarted.recover(timeout=5) == ["gift"]
     receipt = restarted.send("gift", "CommonwealToken", "transfer", target, 5)

@@ -37,14 +37,13 @@ abstract contract AppealActions is AbuseActions {
     function _advanceCase(uint256 id) internal {
         Case memory its = appeals.caseOf(id);
         if (its.stage == Stage.Closed) return;
-        if (its.stage == Stage.Drawing) _reach(its.seedBlock);
-        else if (time() < its.endsAt) vm.warp(its.endsAt);
+        if (its.stage == Stage.Drawing && height() <= its.seedBlock + 256) return _drawJury(id, pass(its.seedBlock));
+        if (time() < its.endsAt) vm.warp(its.endsAt);
         must(7, "a case cannot be moved on", STRANGER, address(appeals), abi.encodeCall(appeals.advance, (id)));
     }
 
-    function _reach(uint256 seedBlock) private {
-        if (height() <= seedBlock) vm.roll(seedBlock + 1);
-        if (height() <= seedBlock + 256) vm.setBlockhash(seedBlock, keccak256(abi.encode("block", seedBlock)));
+    function _drawJury(uint256 id, bytes memory header) private {
+        must(7, "a jury cannot be drawn", STRANGER, address(appeals), abi.encodeCall(appeals.draw, (id, header)));
     }
 
     function takeBonds() internal {

@@ -109,7 +109,7 @@ abstract contract RoundActions is RoundWatch {
     }
 
     function _reveal(uint256 seed) private {
-        if (!chance(seed, "unseeded", 4) && committee.length == 0) _seed();
+        if (!chance(seed, "undrawn", 4) && committee.length == 0) return _draw();
         if (time() < seen.endsAt) {
             for (uint256 batch = 0; batch < batches.length; ++batch) {
                 uint256 opened = _openable(seed, batches[batch]);
@@ -117,14 +117,23 @@ abstract contract RoundActions is RoundWatch {
             }
             waitOut();
         }
-        if (committee.length == 0) _seed();
+        if (committee.length == 0 && _count(seen.revealed) >= asked[job].minTrainers) return _draw();
         advance("REVEAL cannot be closed");
     }
 
-    function _seed() private {
+    /// Or has the block replaced, if it is out of reach.
+    function _draw() private {
         uint256 seedBlock = current().seedBlock;
-        if (height() <= seedBlock) vm.roll(seedBlock + 1);
-        if (height() <= seedBlock + 256) vm.setBlockhash(seedBlock, keccak256(abi.encode("block", seedBlock)));
+        if (height() > seedBlock + 256) return advance("a seed out of reach is not replaced");
+        bytes memory header = pass(seedBlock);
+        must(7, "an honest draw is refused", STRANGER, address(rounds), abi.encodeCall(rounds.draw, (job, header)));
+    }
+
+    /// Until after the block, whose header it returns.
+    function pass(uint256 number) internal returns (bytes memory header) {
+        header = headerOf(number);
+        if (height() <= number) vm.roll(number + 1);
+        vm.setBlockhash(number, keccak256(header));
     }
 
     /// Bits by place in the batch.
@@ -162,6 +171,7 @@ abstract contract RoundActions is RoundWatch {
         uint256 copied = committee.length > 1 && chance(seed, "copy", 8) ? chosen & (~chosen + 1) : 0;
         lastBallots = _sealing(chosen, copied);
         if (!must(7, "honest ballots are refused", STRANGER, address(rounds), lastBallots)) return;
+        seals.push(_sealsOf(chosen, copied));
         (seen.ballots, seen.copied) = (seen.ballots | chosen, seen.copied | copied);
     }
 
@@ -171,11 +181,22 @@ abstract contract RoundActions is RoundWatch {
         bytes32[] memory words = new bytes32[](seats.length);
         bytes[] memory parts = new bytes[](seats.length);
         for (uint256 i = 0; i < seats.length; ++i) {
-            bool copies = copied >> seats[i] & 1 != 0;
-            words[i] = ballotCommitment(seen.round, copies ? (seats[i] + 1) % committee.length : seats[i]);
+            words[i] = _sealed(seats[i], copied);
             parts[i] = signRound(committee[seats[i]], "BallotCommitment(uint256 job,uint256 round,bytes32 commitment)", words[i]);
         }
         return abi.encodeCall(rounds.commitBallots, (job, seen.round, pack8(seats), words, join(parts)));
+    }
+
+    function _sealed(uint256 seat, uint256 copied) private view returns (bytes32) {
+        bool copies = copied >> seat & 1 != 0;
+        return ballotCommitment(seen.round, copies ? (seat + 1) % committee.length : seat);
+    }
+
+    function _sealsOf(uint256 chosen, uint256 copied) private view returns (bytes memory records) {
+        uint256[] memory seats = listOf(chosen);
+        for (uint256 i = 0; i < seats.length; ++i) {
+            records = abi.encodePacked(records, uint8(seats[i]), _sealed(seats[i], copied));
+        }
     }
 
     /// An update in seven is called invalid, one in seven unavailable, by most; the others get scores not far from one another.
@@ -237,7 +258,7 @@ abstract contract RoundActions is RoundWatch {
             opened = bytes.concat(opened, pack16(ballots[whose]));
             salts = bytes.concat(salts, ballotSalt(seen.round, whose));
         }
-        return abi.encodeCall(rounds.revealBallots, (job, seen.round, pack8(seats), opened, salts));
+        return abi.encodeCall(rounds.revealBallots, (job, seen.round, pack8(seats), opened, salts, seals));
     }
 
     function _attest(uint256 seed) private {

@@ -103,6 +103,7 @@ abstract contract RoundWatch is JobActions {
     function _forgetRound() private {
         forget();
         delete batches;
+        delete seals;
         delete committee;
         (seen.committed, seen.revealed, seen.ballots, seen.copied) = (0, 0, 0, 0);
         (seen.opened, seen.attested, seen.agreeing) = (0, 0, 0);

@@ -88,8 +88,8 @@ abstract contract AppealKit is RoundKit {
     function drawJury(uint256 appeal) internal {
         uint256 seedBlock = appeals.caseOf(appeal).seedBlock;
         vm.roll(seedBlock + 1);
-        vm.setBlockhash(seedBlock, keccak256(abi.encode("jury", seedBlock)));
-        appeals.advance(appeal);
+        vm.setBlockhash(seedBlock, keccak256(headerOf(seedBlock)));
+        appeals.draw(appeal, headerOf(seedBlock));
     }
 
     function voteSalt(uint256 seat) internal pure returns (bytes16) {

@@ -10,6 +10,7 @@ import {NaiveTally} from "./NaiveTally.sol";
 abstract contract RoundKit is Deployed {
     uint16[] internal committee;
     bytes[] internal reveals; // as finalise wants them
+    bytes[] internal seals; // as revealBallots wants them
     bool[4096] internal revealed;
     mapping(uint256 seat => uint256[]) internal ballots;
     mapping(uint256 seat => bool) internal counted;
@@ -22,8 +23,9 @@ abstract contract RoundKit is Deployed {
         _pending = reason;
     }
 
-    function arm() internal {
-        if (_pending.length == 0) return;
+    function arm() internal returns (bool refused) {
+        refused = _pending.length != 0;
+        if (!refused) return false;
         vm.expectRevert(_pending);
         delete _pending;
     }
@@ -112,10 +114,10 @@ abstract contract RoundKit is Deployed {
     /// `who`: the members of the batch; bit i of `opened`: whose turn it is.
     function reveal(uint256 round, uint256 batch, uint256[] memory who, uint256 opened) internal {
         bytes memory opening = openings(round, who, opened);
-        bool refused = _pending.length != 0;
-        arm();
+        bool refused = arm();
         rounds.revealUpdates(job, round, batch, pack16(who), opened, opening);
         if (refused) return;
+        draw();
         bytes memory records;
         for (uint256 i = 0; i < who.length; ++i) {
             if (opened >> i & 1 == 0) continue;
@@ -133,7 +135,27 @@ abstract contract RoundKit is Deployed {
     function seed() internal {
         uint256 seedBlock = lens.roundOf(job).seedBlock;
         if (block.number <= seedBlock) vm.roll(seedBlock + 1);
-        vm.setBlockhash(seedBlock, keccak256(abi.encode("block", seedBlock)));
+        vm.setBlockhash(seedBlock, keccak256(headerOf(seedBlock)));
+    }
+
+    function randaoOf(uint256 number) internal pure returns (bytes32) {
+        return keccak256(abi.encode("randao", number));
+    }
+
+    /// A header as blocks have it, with items of each kind of length.
+    function headerOf(uint256 number) internal pure returns (bytes memory) {
+        bytes memory hash = bytes.concat(hex"a0", keccak256(abi.encode("hash", number)));
+        bytes memory parents = bytes.concat(hash, hash, hex"94", bytes20(uint160(number)), hash, hash, hash);
+        bytes memory numbers = bytes.concat(hex"8083", bytes3(uint24(number)), hex"8401c9c38080846553f100", hex"05");
+        bytes memory items = bytes.concat(parents, hex"b90100", new bytes(256), numbers, hex"a0", randaoOf(number), hex"880000000000000000");
+        return bytes.concat(hex"f9", bytes2(uint16(items.length)), items);
+    }
+
+    /// Draws the committee, if the seed block has passed and has its hash.
+    function draw() internal {
+        RoundView memory shown = lens.roundOf(job);
+        if (shown.phase != Phase.Reveal || shown.committee.length != 0) return;
+        if (blockhash(shown.seedBlock) == keccak256(headerOf(shown.seedBlock))) rounds.draw(job, headerOf(shown.seedBlock));
     }
 
     function seatMembers() internal returns (uint16[] memory) {
@@ -176,8 +198,15 @@ abstract contract RoundKit is Deployed {
             parts[i] = signBallot(seats[i], round, words[i]);
         }
         bytes memory signatures = join(parts);
-        arm();
+        bool refused = arm();
         rounds.commitBallots(job, round, pack8(seats), words, signatures);
+        if (!refused) seals.push(sealsOf(seats, words));
+    }
+
+    function sealsOf(uint256[] memory seats, bytes32[] memory words) internal pure returns (bytes memory records) {
+        for (uint256 i = 0; i < seats.length; ++i) {
+            records = abi.encodePacked(records, uint8(seats[i]), words[i]);
+        }
     }
 
     function revealBallots(uint256 round, uint256[] memory seats) internal {
@@ -187,9 +216,8 @@ abstract contract RoundKit is Deployed {
             opened = bytes.concat(opened, pack16(ballots[seats[i]]));
             salts = bytes.concat(salts, ballotSalt(round, seats[i]));
         }
-        bool refused = _pending.length != 0;
-        arm();
-        rounds.revealBallots(job, round, pack8(seats), opened, salts);
+        bool refused = arm();
+        rounds.revealBallots(job, round, pack8(seats), opened, salts, seals);
         if (refused) return;
         for (uint256 i = 0; i < seats.length; ++i) {
             counted[seats[i]] = true;
@@ -241,8 +269,7 @@ abstract contract RoundKit is Deployed {
 
     function finalise(uint256 round) internal {
         (bytes memory scores, bytes memory shares) = expectedTally();
-        bool refused = _pending.length != 0;
-        arm();
+        bool refused = arm();
         rounds.finalise(job, round, reveals, scores, shares);
         if (!refused) forget();
     }
@@ -262,6 +289,7 @@ abstract contract RoundKit is Deployed {
     /// Everybody useful: update i is worth 100 + i, a little more to the odd seats.
     function judge() internal {
         seatMembers();
+        delete seals;
         uint256 updates = revealedMembers().length;
         for (uint256 seat = 0; seat < committee.length; ++seat) {
             delete ballots[seat];

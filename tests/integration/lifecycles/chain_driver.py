@@ -55,7 +55,7 @@ class ChainDriver:
 
     def tick(self, sender: Address) -> Tick:
         """Of the block in which the next transaction will be."""
-        return Tick(self.now + 1, self.block + 1, sender, self._hash_of)
+        return Tick(self.now + 1, self.block + 1, sender, self.reader.fetch_randao)
 
     def travel(self, seconds: int) -> None:
         self.now += seconds
@@ -78,9 +78,6 @@ class ChainDriver:
     def _look(self) -> None:
         head = self.reader.fetch_head()
         self.now, self.block = head.timestamp, head.number
-
-    def _hash_of(self, number: int) -> bytes:
-        return self.reader.fetch_block(number).hash
 
     def _rpc(self, method: str, *params: object) -> Any:
         answer = self.reader.web3.provider.make_request(RPCEndpoint(method), list(params))
@@ -156,11 +153,16 @@ class Papers:
         return [job, round_, pack_seats(ballots), words, b"".join(signatures)]
 
     def open(
-        self, job: int, round_: int, ballots: dict[int, list[Score]], committee: Sequence[int]
+        self,
+        job: int,
+        round_: int,
+        ballots: dict[int, list[Score]],
+        committee: Sequence[int],
+        seals: Sequence[bytes],
     ) -> list[object]:
         packed = b"".join(pack_scores(scores) for scores in ballots.values())
         salts = b"".join(self._salt(job, round_, committee[seat]) for seat in ballots)
-        return [job, round_, pack_seats(ballots), packed, salts]
+        return [job, round_, pack_seats(ballots), packed, salts, seals]
 
     def attest(self, job: int, round_: int, model: bytes, seats: dict[int, str]) -> list[object]:
         """`seats`: owners."""

@@ -16,6 +16,7 @@ from commonweal.protocol.types import (
     BPS,
     SCORE_INVALID,
     SCORE_UNAVAILABLE,
+    SEED_DELAY,
     Address,
     Fault,
     JobState,
@@ -40,12 +41,12 @@ _WINDOWS = {
 
 @dataclass(frozen=True)
 class Tick:
-    """The block that a transaction would be mined in, by whom, and the hashes before it."""
+    """The block that a transaction would be mined in, by whom, and the random numbers before it."""
 
     now: int
     block: int
     sender: str
-    hash_of: Callable[[int], bytes]
+    randao_of: Callable[[int], bytes]
 
 
 @dataclass
@@ -130,10 +131,18 @@ class ProtocolModel(MoneyModel):
         its = self._in_time(job, Phase.REVEAL, tick)
         assert members <= set(its.batches[batch]) - its.revealed
         its.revealed |= members
-        if not its.committee and not self._draw(job, tick):
-            return
-        if its.phase is Phase.REVEAL and its.revealed == its.committed:
-            self._close_reveal(job, tick)
+        self._close_reveal_if_complete(job, tick)
+
+    def draw(self, job: int, tick: Tick) -> None:
+        its = self.round(job)
+        assert its.phase is Phase.REVEAL
+        require(not its.committee, "AlreadyDrawn")
+        require(tick.block > its.seed_block, "SeedPending")
+        its.committee = self._drawn(job, tick.randao_of(its.seed_block))
+        if 3 * len(its.committee) <= 2 * self._job(job).parameters.committee_size:
+            its.committee = ()
+            return self._fail(job, tick)
+        return self._close_reveal_if_complete(job, tick)
 
     def seal_ballots(self, job: int, seats: set[int], tick: Tick) -> None:
         its = self._in_time(job, Phase.BALLOT_COMMIT, tick)
@@ -242,7 +251,7 @@ class ProtocolModel(MoneyModel):
     def _close_commit(self, job: int, tick: Tick) -> None:
         self._note_idle(job)
         self._start(job, Phase.REVEAL, tick)
-        self.round(job).seed_block = tick.block + 1
+        self.round(job).seed_block = tick.block + SEED_DELAY
 
     def _note_idle(self, job: int) -> None:
         its = self.round(job)
@@ -252,32 +261,25 @@ class ProtocolModel(MoneyModel):
         its = self.round(job)
         if over and len(its.revealed) < self._job(job).parameters.min_trainers:
             return self._fail(job, tick)
-        drawn = bool(its.committee)
-        if not drawn and not self._draw(job, tick):
-            raise Refused("SeedPending")  # the tests stay within 256 blocks
-        if its is not self.round(job):
-            return None  # it failed for want of validators
-        if over or its.revealed == its.committed:
-            return self._close_reveal(job, tick)
-        require(not drawn, "NothingToAdvance")
-        return None
+        if not its.committee:
+            if tick.now >= its.ends_at + ABANDONED_AFTER:
+                return self._fail(job, tick)
+            require(tick.block > its.seed_block, "SeedPending")
+            raise Refused("DrawDue")  # the tests stay within 256 blocks
+        require(over, "NothingToAdvance")
+        return self._close_reveal(job, tick)
 
-    def _draw(self, job: int, tick: Tick) -> bool:
-        """False if the seed block is not there yet."""
-        its, record = self.round(job), self._job(job)
-        if tick.block <= its.seed_block:
-            return False
-        block_hash = tick.hash_of(its.seed_block)
-        seed = compute_seed(block_hash, self._contract, job, its.number)
+    def _drawn(self, job: int, randao: bytes) -> tuple[int, ...]:
+        record = self._job(job)
+        seed = compute_seed(randao, self._contract, job, self.round(job).number)
         members = record.active(Role.VALIDATOR)
         weights = [(at, compute_weight(Wei(record.members[at].stake))) for at in members]
-        size = record.parameters.committee_size
-        committee = draw_committee(weights, size, seed)
-        if 3 * len(committee) <= 2 * size:
-            self._fail(job, tick)
-        else:
-            its.committee = committee
-        return True
+        return draw_committee(weights, record.parameters.committee_size, seed)
+
+    def _close_reveal_if_complete(self, job: int, tick: Tick) -> None:
+        its = self.round(job)
+        if its.committee and its.revealed == its.committed:
+            self._close_reveal(job, tick)
 
     def _close_reveal(self, job: int, tick: Tick) -> None:
         self._note_unrevealed(job)

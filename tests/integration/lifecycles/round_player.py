@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import cast
 
 from chain_driver import ChainDriver, Papers
 from round_model import ProtocolModel, RoundState, Tick
 
-from commonweal.protocol.commitments import pack_scores
+from commonweal.protocol.commitments import pack_scores, pack_seals
 from commonweal.protocol.types import Address, Phase, Role, Score
 
 Perform = Callable[..., bool]  # see Lifecycle.perform
@@ -34,6 +35,7 @@ class RoundPlayer:
         self._chain, self._papers, self._model = chain, papers, model
         self._perform, self._by = perform, by
         self._reveals: dict[tuple[int, int], list[bytes]] = {}
+        self._seals: dict[tuple[int, int], list[bytes]] = {}
         self._sealed: dict[tuple[int, int, int], list[Score]] = {}  # ballots by job, round, seat
 
     def play_phase(self, job: int, plan: Plan) -> None:
@@ -65,6 +67,10 @@ class RoundPlayer:
         if its.agreed:
             return self._finalise(job, its)
         self._chain.travel(max(0, its.ends_at - self._chain.now))
+        if its.phase is Phase.REVEAL and not its.committee:
+            self._draw(job, its)
+            if not self._is_in(job, its, Phase.REVEAL):
+                return None
         if its.phase is Phase.BALLOT_REVEAL and its.opened:
             self._send_ballots(job, its, {seat: list(its.opened[seat]) for seat in its.opened})
             if self._model.round(job) is not its or its.phase is not Phase.BALLOT_REVEAL:
@@ -93,8 +99,8 @@ class RoundPlayer:
                 self._perform(self._by, "Rounds", "commitUpdates", args, predict)
 
     def _reveal(self, job: int, its: RoundState, plan: Plan, chance: Random) -> None:
-        while self._chain.block < its.seed_block:
-            self._chain.mine()
+        if chance.random() < 0.5:
+            self._draw(job, its)
         for batch, entries in enumerate(its.batches):
             left = [member for member in entries if member not in its.revealed]
             chosen = {member for member in left if chance.random() < plan.diligence}
@@ -108,6 +114,16 @@ class RoundPlayer:
                 records = self._papers.records(job, its.number, chosen)
                 self._reveals.setdefault((job, its.number), []).append(records)
 
+    def _draw(self, job: int, its: RoundState) -> None:
+        while self._chain.block < its.seed_block:
+            self._chain.mine()
+        header = self._chain.reader.fetch_header(its.seed_block)
+
+        def predict(tick: Tick) -> None:
+            self._model.draw(job, tick)
+
+        self._perform(self._by, "Rounds", "draw", [job, header], predict)
+
     def _seal(self, job: int, its: RoundState, plan: Plan, chance: Random) -> None:
         due = [seat for seat in range(len(its.committee)) if seat not in its.sealed]
         seats = [seat for seat in due if chance.random() < plan.diligence]
@@ -119,6 +135,8 @@ class RoundPlayer:
                 self._model.seal_ballots(job, set(seats), tick)
 
             self._perform(self._by, "Rounds", "commitBallots", args, predict)
+            sealed = pack_seals(zip(ballots, cast(list[bytes], args[3]), strict=True))
+            self._seals.setdefault((job, its.number), []).append(sealed)
 
     def _open(self, job: int, its: RoundState, plan: Plan, chance: Random) -> None:
         """Seat by seat, or together; whoever completes the set repeats the others."""
@@ -132,7 +150,8 @@ class RoundPlayer:
                 self._send_ballots(job, its, {**known, **fresh})
 
     def _send_ballots(self, job: int, its: RoundState, ballots: dict[int, list[Score]]) -> None:
-        args = self._papers.open(job, its.number, ballots, its.committee)
+        seals = self._seals[job, its.number]
+        args = self._papers.open(job, its.number, ballots, its.committee, seals)
 
         def predict(tick: Tick) -> None:
             self._model.open_ballots(job, ballots, tick)

@@ -197,6 +197,7 @@ def test_a_lone_ballot_repeats_those_revealed_so_that_it_can_complete_them() -> 
         b"\0\1",
         BALLOT.content + b"\0\1\0\2",
         BALLOT.salt + b"\x0c" * 16,
+        (),
     )
 
 

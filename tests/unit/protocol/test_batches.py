@@ -39,6 +39,9 @@ from commonweal.protocol.types import Digest
 REF = EventRef(10, b"\x01" * 32, b"\x02" * 32, 0, 1000)
 
 
+SEALS = (b"\x02" + bytes(32),)
+
+
 def word(number: int) -> bytes:
     return number.to_bytes(32)
 
@@ -118,13 +121,15 @@ def test_ballot_commitments_go_by_seat() -> None:
 
 
 def test_whoever_completes_the_ballots_gives_the_earlier_ones_again() -> None:
-    record = RoundRecord(1, 2, ballots={2: BallotOpening(pack_scores([5, 6]), salt_of(55))})
+    record = RoundRecord(
+        1, 2, seals=SEALS, ballots={2: BallotOpening(pack_scores([5, 6]), salt_of(55))}
+    )
     alone = reveal_ballots([ballot(0)], record, repeat=False)
-    assert alone.args[2:] == (b"\x00", pack_scores([0, 7]), salt_of(0))
+    assert alone.args[2:] == (b"\x00", pack_scores([0, 7]), salt_of(0), SEALS)
     complete = reveal_ballots([ballot(0)], record, repeat=True)
     ballots = pack_scores([0, 7, 5, 6])
-    assert complete.args[2:] == (b"\x00\x02", ballots, salt_of(0) + salt_of(55))
-    assert tally_ballots(record).args[2:] == (b"\x02", pack_scores([5, 6]), salt_of(55))
+    assert complete.args[2:] == (b"\x00\x02", ballots, salt_of(0) + salt_of(55), SEALS)
+    assert tally_ballots(record).args[2:] == (b"\x02", pack_scores([5, 6]), salt_of(55), SEALS)
 
 
 def test_the_model_with_most_seats_is_attested_first() -> None:
@@ -170,6 +175,7 @@ def test_a_round_is_collected_from_its_events_and_no_others() -> None:
         batches=(batch_of(4, 1),),
         reveals=(pack_entries([(1, word(201))]),),
         digests={1: Digest(word(201))},
+        seals=(b"\x01" + word(7),),
         sealed={1: word(7)},
         ballots={1: BallotOpening(pack_scores([3]), salt_of(8))},
         scores=pack_scores([3]),

@@ -96,10 +96,16 @@ def test_commit_ends_with_the_last_expected_or_at_its_deadline(
     ("round_", "block", "now", "expected"),
     [
         ({"commits": 3, "reveals": 3}, 49, 10, None),  # the next block would not see the seed
-        ({"commits": 3, "reveals": 3}, 50, 10, Transition.ADVANCE),
+        ({"commits": 3, "reveals": 3}, 50, 10, Transition.DRAW),
+        ({"commits": 3, "reveals": 3}, 305, 10, Transition.DRAW),
+        ({"commits": 3, "reveals": 3}, 306, 10, Transition.ADVANCE),  # out of reach: armed again
         ({"commits": 3, "reveals": 2}, 60, 10, None),
+        ({"commits": 3, "reveals": 2}, 60, 1000, Transition.DRAW),
+        ({"commits": 3, "reveals": 2}, 49, 1000, None),
+        ({"commits": 3, "reveals": 0}, 60, 1000, Transition.ADVANCE),  # too few: the round fails
+        ({"commits": 3, "reveals": 2}, 60, 10 * 86_400, Transition.ADVANCE),  # nobody could draw
+        ({"commits": 3, "reveals": 2, **DRAWN}, 60, 10, None),
         ({"commits": 3, "reveals": 2, **DRAWN}, 60, 1000, Transition.ADVANCE),
-        ({"commits": 3, "reveals": 3, **DRAWN}, 60, 10, Transition.ADVANCE),
     ],
 )
 def test_reveal_waits_for_openings_and_the_seed(
@@ -176,4 +182,4 @@ def test_a_job_starts_when_it_has_recruited_enough(
 def test_each_transition_has_its_call() -> None:
     record = RoundRecord(1, 2)
     functions = [transition_call(transition, 1, record).function for transition in Transition]
-    assert functions == ["advance", "revealBallots", "finalise"]
+    assert functions == ["advance", "draw", "revealBallots", "finalise"]

@@ -106,7 +106,7 @@ class BlockContent:
 class HonestJob:
     content: BlockContent = field(default_factory=BlockContent)
     events: list[ev.ChainEvent] = field(default_factory=list)
-    block_hashes: dict[int, bytes] = field(default_factory=dict)
+    randaos: dict[int, bytes] = field(default_factory=dict)
     models: dict[int, Digest] = field(default_factory=dict)
     roots: dict[int, bytes] = field(default_factory=dict)
     earned: dict[int, int] = field(default_factory=dict)
@@ -181,9 +181,9 @@ class HonestJob:
 
     def _draw(self, number: int) -> tuple[int, ...]:
         block = 1000 + number
-        self.block_hashes[block] = _word("seed", number)
+        self.randaos[block] = _word("seed", number)
         self.add(ev.SeedBlockFixed, JOB, number, block)
-        seed = compute_seed(self.block_hashes[block], ROUNDS, JOB, number)
+        seed = compute_seed(self.randaos[block], ROUNDS, JOB, number)
         weights = [(m, compute_weight(Wei((m + 1) * 10**18))) for m in range(MEMBERS)]
         committee = draw_committee(weights, self.parameters.committee_size, seed)
         self.add(ev.CommitteeDrawn, JOB, number, seed, committee)
@@ -291,7 +291,7 @@ class HonestJob:
             rounds_contract=ROUNDS,
             block=len(self.events),
             events=tuple(self.events),
-            block_hashes=self.block_hashes,
+            randaos=self.randaos,
             job=state,
             members=members,
             models=self.models,
