@@ -59,13 +59,13 @@ export default {
     },
   },
   networks: {
-    // The local network of `weal dev`, `weal demo` and the tests: blocks come on demand and every
-    // quarter of a second, since a committee draw waits for a block after the one that closed COMMIT.
+    // The local network of `weal dev`, `weal demo` and the tests: blocks come on demand and seven
+    // times a second, since a committee draw waits for the blocks after the one that closed COMMIT.
     node: {
       type: "edr-simulated",
       chainType: "l1",
       chainId: 31337,
-      mining: { auto: true, interval: 250 },
+      mining: { auto: true, interval: 150 },
       allowBlocksWithSameTimestamp: true,
     },
   },

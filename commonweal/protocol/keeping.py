@@ -19,6 +19,9 @@ from commonweal.protocol.batches import (
 from commonweal.protocol.types import ABANDONED_AFTER, ZERO_DIGEST, Job, JobState, Phase, Round
 
 _HASHES_KEPT = 256  # blocks that a contract can look back
+_DRAW_WAITS = (
+    64  # blocks, to be sent with the last reveals; whoever holds one back gets no other seed
+)
 
 
 class Transition(StrEnum):
@@ -94,11 +97,12 @@ def _due_in_reveal(
     abandoned = now >= round_.ends_at + ABANDONED_AFTER
     if abandoned or (over and round_.reveals < min_trainers):
         return Transition.ADVANCE
-    if (not over and round_.reveals < round_.commits) or block_number < round_.seed_block:
+    age = block_number - round_.seed_block
+    waits = not over and round_.reveals < round_.commits and age < _DRAW_WAITS
+    if age < 0 or waits:
         return None
     # A transaction sent now runs in the next block, which sees the hashes of 256 before it.
-    is_lost = block_number - round_.seed_block >= _HASHES_KEPT
-    return Transition.ADVANCE if is_lost else Transition.DRAW
+    return Transition.ADVANCE if age >= _HASHES_KEPT else Transition.DRAW
 
 
 def _due_in_ballot_reveal(

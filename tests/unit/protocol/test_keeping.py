@@ -99,7 +99,8 @@ def test_commit_ends_with_the_last_expected_or_at_its_deadline(
         ({"commits": 3, "reveals": 3}, 50, 10, Transition.DRAW),
         ({"commits": 3, "reveals": 3}, 305, 10, Transition.DRAW),
         ({"commits": 3, "reveals": 3}, 306, 10, Transition.ADVANCE),  # out of reach: armed again
-        ({"commits": 3, "reveals": 2}, 60, 10, None),
+        ({"commits": 3, "reveals": 2}, 113, 10, None),  # the draw goes with the last reveals
+        ({"commits": 3, "reveals": 2}, 114, 10, Transition.DRAW),  # unless they are held back
         ({"commits": 3, "reveals": 2}, 60, 1000, Transition.DRAW),
         ({"commits": 3, "reveals": 2}, 49, 1000, None),
         ({"commits": 3, "reveals": 0}, 60, 1000, Transition.ADVANCE),  # too few: the round fails
