@@ -16,6 +16,7 @@ import {Packed} from "./libraries/Packed.sol";
 /// DANGER: as with committees, no caller may choose the block that seeds a draw, and the board lets nobody join or leave
 /// between the choice of that block and the draw.
 abstract contract Juries is IAppeals {
+    uint256 private constant UNDRAWN_FOR = 7 days; // then the appeal is void
     bytes32 private constant APPEAL_VOTE = keccak256("AppealVote(uint256 appeal,uint256 level,bytes32 commitment)");
 
     IJobBoard public immutable board;
@@ -79,6 +80,7 @@ abstract contract Juries is IAppeals {
         ++its.level;
         its.stage = Stage.Drawing;
         its.seedBlock = uint64(block.number + Headers.SEED_DELAY);
+        its.endsAt = uint64(block.timestamp + UNDRAWN_FOR);
         (its.committed, its.revealed, its.overturning) = (0, 0, 0);
         ++_pendingDraws[its.job];
         address appellant = its.level == 1 ? its.first : its.second;
@@ -87,7 +89,7 @@ abstract contract Juries is IAppeals {
     }
 
     function _advanceJury(uint256 appeal, Case storage its) internal {
-        if (its.stage == Stage.Drawing) return _rearmSeed(appeal, its);
+        if (its.stage == Stage.Drawing) return _advanceDrawing(appeal, its);
         if (block.timestamp < its.endsAt) revert StageNotOver(appeal, its.endsAt, block.timestamp);
         if (its.stage == Stage.Commit) _openVotes(appeal, its);
         else _count(appeal, its);
@@ -96,8 +98,13 @@ abstract contract Juries is IAppeals {
     /// What follows from a decision. `valid`: a full jury was drawn, and more than half of it voted.
     function _decide(uint256 appeal, Case storage its, bool valid, bool overturned) internal virtual;
 
-    /// The hash of the seed block is out of reach after 256 blocks; then a new one is fixed, its seed as unknown as the first.
-    function _rearmSeed(uint256 appeal, Case storage its) private {
+    /// A jury that nobody draws for days keeps neither bond nor stake. The hash of the seed block is out of reach after 256
+    /// blocks; then a new one is fixed, its seed as unknown as the first.
+    function _advanceDrawing(uint256 appeal, Case storage its) private {
+        if (block.timestamp >= its.endsAt) {
+            --_pendingDraws[its.job];
+            return _decide(appeal, its, false, false);
+        }
         if (block.number <= its.seedBlock) revert SeedPending(its.seedBlock, block.number);
         if (blockhash(its.seedBlock) != 0) revert DrawDue(its.seedBlock);
         its.seedBlock = uint64(block.number + Headers.SEED_DELAY);

@@ -16,6 +16,7 @@ export PATH := $(CURDIR)/.tools/forge/node_modules/@foundry-rs/forge-linux-amd64
 	@touch $@
 
 slither: .tools/forge/.installed .tools/slither/.installed ## static analysis: every finding must be explained
+	rm -rf .tools/out/slither .tools/cache/slither
 	SYNTAX_ONLY=1 forge build --quiet
 	python tests/slither/check.py .tools/slither/bin/slither
 

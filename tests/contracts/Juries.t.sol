@@ -54,11 +54,29 @@ contract JuriesTest is AppealKit {
         vm.stopPrank();
         for (uint256 i = 0; i < 20; ++i) {
             uint256 snapshot = vm.snapshotState();
-            vm.roll(block.number + i);
+            vm.roll(block.number + 300 + i);
+            appeals.advance(appeal); // another seed each time
             drawJury(appeal);
             assertFalse(isIn(appeals.juryOf(appeal, 1), mine), "appellant");
             vm.revertToState(snapshot);
         }
+    }
+
+    function test_a_jury_that_nobody_draws() public {
+        open();
+        uint64 seedBlock = appeals.caseOf(appeal).seedBlock;
+        vm.roll(seedBlock + 1);
+        vm.setBlockhash(seedBlock, keccak256("of a header that nobody can read"));
+        vm.warp(block.timestamp + 7 days - 1);
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.DrawDue.selector, seedBlock));
+        appeals.advance(appeal);
+        vm.warp(block.timestamp + 1);
+        appeals.advance(appeal);
+        assertEq(stageOf(appeal), uint256(Stage.Closed), "void");
+        assertFalse(appeals.isDrawPending(job), "people may leave");
+        assertEq(appeals.owedTo(APPELLANT), BOND, "the bond comes back");
+        assertEq(registry.slashOf(slash).settleableAt, block.timestamp, "the slash goes on");
+        quit(20);
     }
 
     function test_nobody_joins_or_leaves_before_the_draw() public {

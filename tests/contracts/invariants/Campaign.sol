@@ -46,8 +46,13 @@ abstract contract Campaign is AppealActions {
     }
 
     function charge(uint256 seed) external act {
-        if (chance(seed, "appeals", 4)) appeal(seed);
-        else accuse(seed);
+        uint256 slashes = registry.slashCount();
+        accuse(seed);
+        if (registry.slashCount() > slashes && chance(seed, "contested", 2)) appealSlash(seed, slashes + 1);
+    }
+
+    function contest(uint256 seed) external act {
+        appeal(seed);
     }
 
     function misuse(uint256 seed) external act {
@@ -102,7 +107,7 @@ abstract contract Campaign is AppealActions {
     }
 
     function slashedInAll() external view returns (uint256 slashed) {
-        for (uint256 i = 0; i < PROVIDERS; ++i) {
+        for (uint256 i = 0; i < everybody(); ++i) {
             slashed += accounts[i].slashed;
         }
     }
@@ -144,7 +149,7 @@ abstract contract Campaign is AppealActions {
     }
 
     function surplusOfAppeals() external view returns (uint256 balance, uint256 accounted) {
-        return (token.balanceOf(address(appeals)), bonds);
+        return (token.balanceOf(address(appeals)), bondsDue());
     }
 
     function strayTokens() external view returns (uint256) {
@@ -228,7 +233,7 @@ abstract contract Campaign is AppealActions {
 
     function _claimAll(uint256 which) private {
         uint256[] memory one = only(which);
-        for (uint256 i = 0; i < PROVIDERS; ++i) {
+        for (uint256 i = 0; i < everybody(); ++i) {
             if (owedTo[which][i] != 0) board.claim(owner(i), one);
         }
     }

@@ -9,7 +9,7 @@ import {IRounds} from "../../../contracts/interfaces/IRounds.sol";
 /// The most gas a call may take in these campaigns: batches of at most eight, committees of at most five, and rosters of
 /// 8 or 32. What walks over the longer roster, or over all slashes or jobs there ever were, is above it.
 library Costs {
-    function all() internal pure returns (bytes4[24] memory selectors, uint256[24] memory limits) {
+    function all() internal pure returns (bytes4[25] memory selectors, uint256[25] memory limits) {
         (selectors[0], limits[0]) = (IProviderRegistry.register.selector, 150_000);
         (selectors[1], limits[1]) = (IProviderRegistry.addStake.selector, 50_000);
         (selectors[2], limits[2]) = (IProviderRegistry.unbond.selector, 60_000);
@@ -24,8 +24,7 @@ library Costs {
         (selectors[11], limits[11]) = (IJobBoard.claim.selector, 110_000);
         (selectors[12], limits[12]) = (IJobBoard.claimFees.selector, 60_000);
         (selectors[13], limits[13]) = (IJobBoard.refund.selector, 60_000);
-        // Appeals.advance too, which draws a jury of eleven.
-        (selectors[14], limits[14]) = (IRounds.advance.selector, 320_000);
+        (selectors[14], limits[14]) = (IRounds.advance.selector, 250_000);
         (selectors[15], limits[15]) = (IRounds.commitUpdates.selector, 200_000);
         (selectors[16], limits[16]) = (IRounds.revealUpdates.selector, 200_000);
         (selectors[17], limits[17]) = (IRounds.commitBallots.selector, 220_000);
@@ -35,5 +34,6 @@ library Costs {
         (selectors[21], limits[21]) = (IFaults.proveUnrevealed.selector, 280_000);
         (selectors[22], limits[22]) = (IFaults.proveAbsent.selector, 300_000);
         (selectors[23], limits[23]) = (IFaults.proveEquivocation.selector, 300_000);
+        (selectors[24], limits[24]) = ("case", 2_000_000); // all of Appeals: the dearest seals the votes of 23 jurors
     }
 }

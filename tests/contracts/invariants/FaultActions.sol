@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Settlement} from "../../../contracts/interfaces/IAppeals.sol";
 import {Fault, Slot} from "../../../contracts/interfaces/IFaults.sol";
 import {ProtocolParameters} from "../../../contracts/interfaces/IParameters.sol";
 import {Provider, Slash} from "../../../contracts/interfaces/IProviderRegistry.sol";
@@ -18,6 +19,7 @@ abstract contract FaultActions is Payday {
         bytes data;
     }
 
+    mapping(uint256 slash => Charge) internal chargeOf;
     mapping(bytes32 => bool) private _proven;
 
     function accuse(uint256 seed) internal {
@@ -51,6 +53,9 @@ abstract contract FaultActions is Payday {
         uint256 updates = judged[which][round].length;
         if (updates == 0) return;
         uint256 i = pick(seed, "update", updates);
+        for (uint256 k = 0; k < updates && !chance(seed, "any", 4); ++k) {
+            if (scoresIn[which][round][k] == 65535) i = k;
+        }
         uint256 score = scoresIn[which][round][i];
         uint256 member = judged[which][round][i];
         bytes32[] memory proof = _proof(which, round, i);
@@ -103,8 +108,11 @@ abstract contract FaultActions is Payday {
         uint256 culprit = _provider(charge);
         uint256 amount = lockedFor[charge.job][culprit] * charge.bps / 10_000;
         accounts[culprit].slashed += _checkStakes(charge.job, before, culprit, amount);
-        if (registry.slashCount() > slashes) _checkSlash(charge, registry.slashOf(registry.slashCount()), prover);
         mustNot(2, "a fault is punished twice", prover, address(faults), charge.data);
+        if (registry.slashCount() == slashes) return;
+        _checkSlash(charge, registry.slashOf(registry.slashCount()), prover);
+        charge.data = "";
+        chargeOf[slashes + 1] = charge;
     }
 
     function _provider(Charge memory charge) private view returns (uint256) {
@@ -113,7 +121,7 @@ abstract contract FaultActions is Payday {
 
     /// Free stake goes first, then what is unbonding, then what is locked. Returns what had to go in all.
     function _checkStakes(uint256 which, Provider[] memory before, uint256 culprit, uint256 amount) private returns (uint256 taken) {
-        for (uint256 i = 0; i < PROVIDERS; ++i) {
+        for (uint256 i = 0; i < everybody(); ++i) {
             Provider memory now_ = registry.providerOf(owner(i));
             Provider memory was = before[i];
             if (i == culprit) taken = _take(was, amount);
@@ -153,8 +161,8 @@ abstract contract FaultActions is Payday {
     }
 
     function _stakes() private view returns (Provider[] memory stakes) {
-        stakes = new Provider[](PROVIDERS);
-        for (uint256 i = 0; i < PROVIDERS; ++i) {
+        stakes = new Provider[](everybody());
+        for (uint256 i = 0; i < everybody(); ++i) {
             stakes[i] = registry.providerOf(owner(i));
         }
     }
@@ -169,10 +177,19 @@ abstract contract FaultActions is Payday {
             if (place ^ 1 < row.length) proof[length++] = row[place ^ 1];
             row = _parents(row);
         }
-        proof[length++] = settlementIn[which][round];
+        Settlement memory its = settlementIn[which][round];
+        proof[length++] = keccak256(abi.encodePacked(its.committee, its.finalisedAt, its.reveals));
         assembly ("memory-safe") {
             mstore(proof, length)
         }
+    }
+
+    /// As `Appeals` takes it.
+    function settlementOf(uint256 which, uint256 round) internal view returns (Settlement memory its) {
+        its = settlementIn[which][round];
+        bytes32[] memory row = _leaves(which, round);
+        while (row.length > 1) row = _parents(row);
+        if (row.length == 1) its.treeRoot = row[0];
     }
 
     function _leaves(uint256 which, uint256 round) private view returns (bytes32[] memory row) {

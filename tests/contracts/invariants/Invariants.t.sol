@@ -35,7 +35,7 @@ contract InvariantsTest is Test {
     }
 
     function actions() private pure returns (bytes4[] memory selectors) {
-        selectors = new bytes4[](12);
+        selectors = new bytes4[](14);
         for (uint256 i = 0; i < 6; ++i) {
             selectors[i] = Campaign.play.selector;
         }
@@ -45,6 +45,7 @@ contract InvariantsTest is Test {
         selectors[9] = Campaign.charge.selector;
         selectors[10] = Campaign.misuse.selector;
         selectors[11] = Campaign.disturb.selector;
+        selectors[12] = selectors[13] = Campaign.contest.selector;
     }
 
     function invariant_1_solvent_to_the_wei() external view {
@@ -109,7 +110,7 @@ contract InvariantsTest is Test {
 
     function invariant_10_nobody_makes_others_pay() external view {
         unbroken(10);
-        (bytes4[24] memory selectors, uint256[24] memory limits) = Costs.all();
+        (bytes4[25] memory selectors, uint256[25] memory limits) = Costs.all();
         for (uint256 i = 0; i < selectors.length; ++i) {
             assertLe(handler.dearest(selectors[i]), limits[i], vm.toString(i));
         }
@@ -117,23 +118,24 @@ contract InvariantsTest is Test {
 
     /// A campaign in which nothing happens proves nothing.
     function test_a_campaign_gets_everywhere() external {
-        for (uint256 i = 0; i < 2500; ++i) {
+        for (uint256 i = 0; i < 4000; ++i) {
             uint256 seed = uint256(keccak256(abi.encode(i)));
-            bytes4 selector = actions()[seed % 12];
+            bytes4 selector = actions()[seed % 14];
             (bool done,) = address(handler).call(abi.encodeWithSelector(selector, seed));
             assertTrue(done, "a handler reverted");
         }
-        string[19] memory what = events();
+        string[24] memory what = events();
         for (uint256 i = 0; i < what.length; ++i) {
             assertGe(handler.happened(what[i]), 1, what[i]);
         }
     }
 
-    function events() private pure returns (string[19] memory) {
+    function events() private pure returns (string[24] memory) {
         return [
             "withdrawal", "slash paid out", "left", "refund", "claim", "fee claimed", "started", "paused",
             "failed in COMMIT", "failed in REVEAL", "failed in BALLOT COMMIT", "failed in BALLOT REVEAL",
-            "copied ballot tried", "paid", "unrevealed", "invalid", "absent", "equivocation", "appeal"
+            "copied ballot tried", "paid", "unrevealed", "invalid", "absent", "equivocation", "appeal",
+            "votes", "upheld", "second appeal", "slash overturned", "model overturned"
         ];
     }
 

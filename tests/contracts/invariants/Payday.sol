@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Settlement} from "../../../contracts/interfaces/IAppeals.sol";
 import {JobParameters} from "../../../contracts/interfaces/IJobBoard.sol";
 import {RoundActions} from "./RoundActions.sol";
 
@@ -8,7 +9,7 @@ import {RoundActions} from "./RoundActions.sol";
 abstract contract Payday is RoundActions {
     mapping(uint256 job => mapping(uint256 round => uint256[])) internal judged; // members, ascending
     mapping(uint256 job => mapping(uint256 round => uint256[])) internal scoresIn;
-    mapping(uint256 job => mapping(uint256 round => bytes32)) internal settlementIn; // the leaf beside the verdicts
+    mapping(uint256 job => mapping(uint256 round => Settlement)) internal settlementIn; // without the root of the verdicts
 
     function pay(bytes memory scores, bytes memory shares) internal override {
         uint256 round = seen.round;
@@ -106,7 +107,7 @@ abstract contract Payday is RoundActions {
         judged[job][round] = revealedMembers();
         uint256 others = seen.attested & ~seen.agreeing;
         uint256 word = committeeWord(isAgreed(others) ? others : seen.agreeing);
-        settlementIn[job][round] = keccak256(abi.encodePacked(word, uint40(time()), uint16(judged[job][round].length)));
+        settlementIn[job][round] = Settlement(word, uint40(time()), uint16(judged[job][round].length), 0);
         for (uint256 i = 0; 2 * i < scores.length; ++i) {
             scoresIn[job][round].push(_at(scores, i));
         }

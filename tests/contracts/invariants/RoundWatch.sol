@@ -29,6 +29,7 @@ abstract contract RoundWatch is JobActions {
     mapping(uint256 job => mapping(uint256 round => uint256 seats)) internal absentIn;
     mapping(uint256 job => mapping(uint256 round => uint16[])) internal committeeIn;
     mapping(uint256 job => uint256) internal lastRound;
+    mapping(uint256 job => bool) internal isStopped; // by an appeal, in the midst of a round
 
     function isBusy(uint256 member) internal view override returns (bool) {
         if (seen.job != job || seen.phase == 0) return false;
@@ -77,6 +78,7 @@ abstract contract RoundWatch is JobActions {
         bool sameRound = now_.round == seen.round && now_.phase != Phase.None;
         if (now_.round < seen.round || now_.round > seen.round + 1) blame(7, "rounds do not follow one another");
         if (sameRound && uint256(now_.phase) != seen.phase + 1) blame(7, "phases do not follow one another");
+        if (isStopped[job]) return _forgetRound();
         if (!over && !sameRound && seen.phase == uint256(Phase.Commit)) blame(7, "a round ended before its commit phase");
         if (seen.phase == uint256(Phase.Reveal) && over) unrevealedIn[job][seen.round] = seen.committed & ~seen.revealed;
         if (sameRound) return;

@@ -31,6 +31,13 @@ TWINS: tuple[Mutant, ...] = (
         "uint256 toTreasury = held.amount;",
     ),
     _twin(
+        1,
+        "a lost bond is given to winner and treasury alike",
+        "Appeals.sol",
+        "_award(appeal, _rulesOf(its.job).treasury, bond - half);",
+        "_award(appeal, _rulesOf(its.job).treasury, bond);",
+    ),
+    _twin(
         2,
         "what is unbonding escapes a slash",
         "ProviderRegistry.sol",
@@ -43,6 +50,13 @@ TWINS: tuple[Mutant, ...] = (
         "Faults.sol",
         "_proven[job][round][member] = proven | bit;",
         "",
+    ),
+    _twin(
+        2,
+        "attesters are slashed by the stake of another",
+        "Appeals.sol",
+        "Member memory attester = board.memberOf(its.job, members[seat]);",
+        "Member memory attester = board.memberOf(its.job, 0);",
     ),
     _twin(
         3,
