@@ -10,7 +10,7 @@ SOLIDITY := $(shell find contracts -name '*.sol' 2>/dev/null)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile abi demo dev test check lint types imports contracts contracts-deep planted first-half second-half unit integration differential lifecycles gas clean distclean
+.PHONY: help setup compile abi demo dev test check lint types imports contracts contracts-deep planted mutation first-half second-half unit integration differential lifecycles gas clean distclean
 
 help: ## print this text
 	@echo "Commonweal: train models together without trusting each other."
@@ -53,7 +53,8 @@ test: check compile ## all of the below, as CI runs it
 	@$(MAKE) --no-print-directory --jobs=2 first-half second-half
 	@echo "Left out, each to be run by hand: make differential and make lifecycles (long runs of what ran here in short),"
 	@echo "make contracts-deep (the invariants at length), make planted (a bug for each, which must turn it red),"
-	@echo "make slither (static analysis of the contracts), make proofs (their money and signature rules, by halmos),"
+	@echo "make mutation (the contracts changed in hundreds of places, one at a time: a test must fail for each),"
+	@echo "make coverage (branch coverage of the contracts), make slither (static analysis of the contracts), make proofs (their money and signature rules, by halmos),"
 	@echo "python -m bench.scale (a round of 1,000 trainers), python -m bench.gas (costs on chain as a table)."
 	@test -n "$$WEAL_TEST_KUBO_API" || echo "Left out: the tests against a real Kubo daemon (set WEAL_TEST_KUBO_API to its address)."
 
@@ -79,6 +80,10 @@ contracts-deep: compile ## the invariants at 1,000 runs of 500 calls each (hours
 planted: compile ## contracts with a planted bug: for each, its invariant must go red (minutes)
 	npx --no-install hardhat build tests/contracts/invariants/Invariants.t.sol
 	python -m tests.contracts.planted $(ARGS)
+
+mutation: compile ## the contracts changed in 300 places, one at a time: a test must fail for each (an hour)
+	npx --no-install hardhat build tests/contracts/*.t.sol tests/contracts/invariants/Invariants.t.sol
+	python -m tests.contracts.mutation --sample 300 $(ARGS)
 
 # Python against the contracts: random cases, random lives, gas.
 AGREEMENT := tests/integration/differential tests/integration/lifecycles tests/integration/test_gas.py

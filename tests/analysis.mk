@@ -4,7 +4,7 @@
 FORGE_VERSION := 1.7.1
 export PATH := $(CURDIR)/.tools/forge/node_modules/@foundry-rs/forge-linux-amd64/bin:$(PATH)
 
-.PHONY: slither proofs
+.PHONY: coverage slither proofs
 
 .tools/forge/.installed: node_modules/.installed
 	npm install --silent --no-save --prefix .tools/forge @foundry-rs/forge-linux-amd64@$(FORGE_VERSION)
@@ -27,3 +27,6 @@ slither: .tools/forge/.installed .tools/slither/.installed ## static analysis: e
 
 proofs: .tools/forge/.installed .tools/halmos/.installed ## prove money and signature rules with halmos, refute planted bugs
 	python -m tests.proofs.run .tools/halmos
+
+coverage: node_modules/.installed ## branch coverage of the contracts by the Solidity tests (ten minutes)
+	python -m tests.coverage

@@ -19,12 +19,6 @@ library Packed {
         }
     }
 
-    function wordAt(bytes32[] calldata words, uint256 index) internal pure returns (bytes32 value) {
-        assembly ("memory-safe") {
-            value := calldataload(add(words.offset, shl(5, index)))
-        }
-    }
-
     /// Two words of a 64-byte record.
     function pairAt(bytes calldata data, uint256 index) internal pure returns (bytes32 first, bytes32 second) {
         assembly ("memory-safe") {
@@ -60,14 +54,6 @@ library Packed {
     function putWord(bytes memory data, uint256 offset, uint256 value) internal pure {
         assembly ("memory-safe") {
             mstore(add(add(data, 32), offset), value)
-        }
-    }
-
-    function putEntry(bytes memory data, uint256 offset, uint256 member, bytes32 word) internal pure {
-        assembly ("memory-safe") {
-            let place := add(add(data, 32), offset)
-            mstore(place, shl(240, member))
-            mstore(add(place, 2), word)
         }
     }
 

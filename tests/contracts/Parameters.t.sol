@@ -3,22 +3,19 @@ pragma solidity ^0.8.28;
 
 import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
-import {ModelLedger} from "../../contracts/ModelLedger.sol";
-import {Parameters} from "../../contracts/Parameters.sol";
 import {IModelLedger} from "../../contracts/interfaces/IModelLedger.sol";
 import {IParameters, ProtocolParameters} from "../../contracts/interfaces/IParameters.sol";
-import {Test} from "./support/Test.sol";
+import {Deployed} from "./support/Deployed.sol";
 
-contract ParametersTest is Test {
+contract ParametersTest is Deployed {
     AccessManager private manager;
-    Parameters private parameters;
 
     function setUp() external {
         manager = new AccessManager(address(this));
-        parameters = new Parameters(address(manager), rules());
+        parameters = IParameters(create("Parameters", abi.encode(manager, rules())));
     }
 
-    function rules() private pure returns (ProtocolParameters memory p) {
+    function rules() internal pure override returns (ProtocolParameters memory p) {
         p.treasury = address(1);
         (p.unbondingPeriod, p.appealWindow, p.unjailDelay, p.feeGrace) = (2 days, 1 days, 3 days, 60);
         (p.minWindow, p.maxWindow, p.maxMissedDuties) = (10, 100, 3);
@@ -106,11 +103,9 @@ contract ParametersTest is Test {
     }
 }
 
-contract ModelLedgerTest is Test {
-    ModelLedger private ledger;
-
+contract ModelLedgerTest is Deployed {
     function setUp() external {
-        ledger = new ModelLedger(address(this));
+        ledger = IModelLedger(create("ModelLedger", abi.encode(address(this))));
     }
 
     function leaf(uint16 member, bytes32 digest, uint16 score) private pure returns (bytes32) {

@@ -86,6 +86,7 @@ abstract contract StakeActions is World {
         uint256 id = 1 + pick(seed, "slash", count);
         Slash memory held = registry.slashOf(id);
         if (chance(seed, "wait", 2) && time() < held.settleableAt && held.settleableAt < time() + 1 days) vm.warp(held.settleableAt);
+        if (held.prover == STRANGER && chance(seed, "refused", 3)) hostile.block_(STRANGER, true);
         uint256 before = token.balanceOf(held.treasury) + token.balanceOf(held.prover);
         _ambush(seed, address(registry), abi.encodeCall(registry.settleSlash, (id)));
         (bool done,) = attempt(STRANGER, address(registry), abi.encodeCall(registry.settleSlash, (id)));

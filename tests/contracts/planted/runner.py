@@ -9,7 +9,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,25 +40,35 @@ class TestsBroken(Exception):
 
 def run_mutant(mutant: Mutant, project: Path, timeout: float = 900) -> Outcome:
     """Raises MutantStale if the text to replace is not there exactly once."""
+    source = apply_mutant(mutant, (project / mutant.file).read_text())
+    with mutated(mutant.file, source, project) as artifacts:
+        if isinstance(artifacts, Outcome):
+            return artifacts
+        return judge(mutant.tests, project, artifacts, timeout)
+
+
+@contextmanager
+def mutated(file: str, source: str, project: Path) -> Iterator[Path | Outcome]:
+    """The artifacts of the contracts with this source instead, or why there are no others."""
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
         copy, artifacts = Path(folder) / "project", Path(folder) / "artifacts"
-        _plant(mutant, project, copy)
+        _plant(file, source, project, copy)
         shutil.copytree(project / ARTIFACTS, artifacts)
-        compiled = _compile(mutant, copy, artifacts)
+        compiled = _compile(file, copy, artifacts)
         if compiled.returncode == 2:
-            return Outcome("uncompilable", output=compiled.stderr)
+            yield Outcome("uncompilable", output=compiled.stderr)
+            return
         compiled.check_returncode()
-        if not _differs(compiled.stdout.split(), artifacts, project / ARTIFACTS):
-            return Outcome("unchanged")
-        return judge(mutant, project, artifacts, timeout)
+        same = not _differs(compiled.stdout.split(), artifacts, project / ARTIFACTS)
+        yield Outcome("unchanged") if same else artifacts
 
 
-def judge(mutant: Mutant, project: Path, artifacts: Path, timeout: float) -> Outcome:
+def judge(tests: Sequence[str], project: Path, artifacts: Path, timeout: float) -> Outcome:
     try:
-        failed, output = run_tests(mutant.tests, project, artifacts, timeout)
+        failed, output = run_tests(tests, project, artifacts, timeout)
     except subprocess.TimeoutExpired:
         return Outcome("timeout")
-    wanted = set(mutant.test_names)
+    wanted = {name for _, _, name in (test.partition("::") for test in tests) if name}
     killed = wanted <= set(failed) if wanted else bool(failed)
     return Outcome("killed" if killed else "survived", failed, output)
 
@@ -82,18 +93,17 @@ def run_tests(
     return failed, done.stdout
 
 
-def _plant(mutant: Mutant, project: Path, copy: Path) -> None:
+def _plant(file: str, source: str, project: Path, copy: Path) -> None:
     shutil.copytree(project / "contracts", copy / "contracts")
     shutil.copy(project / "hardhat.config.js", copy)
     shutil.copy(project / "package.json", copy)
     (copy / "node_modules").symlink_to((project / "node_modules").resolve())
-    file = copy / mutant.file
-    file.write_text(apply_mutant(mutant, file.read_text()))
+    (copy / file).write_text(source)
 
 
-def _compile(mutant: Mutant, copy: Path, out: Path) -> subprocess.CompletedProcess[str]:
+def _compile(file: str, copy: Path, out: Path) -> subprocess.CompletedProcess[str]:
     script = Path(__file__).with_name("compile.mjs")
-    command = ["node", str(script), mutant.file, str(out)]
+    command = ["node", str(script), file, str(out)]
     return subprocess.run(command, cwd=copy, capture_output=True, text=True)
 
 

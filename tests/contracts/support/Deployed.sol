@@ -106,7 +106,7 @@ abstract contract Deployed is Test {
         lens = IRoundLens(create("RoundLens", abi.encode(rounds, board)));
     }
 
-    function create(string memory name, bytes memory arguments) private returns (address created) {
+    function create(string memory name, bytes memory arguments) internal returns (address created) {
         string memory folder = vm.envOr("COMMONWEAL_ARTIFACTS", string.concat(vm.projectRoot(), "/artifacts/contracts"));
         string memory path = string.concat(folder, "/", name, ".sol/", name, ".json");
         bytes memory code = bytes.concat(vm.parseJsonBytes(vm.readFile(path), ".bytecode"), arguments);
