@@ -48,13 +48,12 @@ library SumTree {
     {
         drawn = new uint16[](size);
         uint256[] memory picks = new uint256[](excluded.length + size);
-        if (leaves == 0) size = 0;
         uint256 levels = _levelsFor(leaves);
-        uint256 remaining = size == 0 ? 0 : _sum(tree.words[_offsetOf(levels - 1)]);
+        uint256 remaining = _sum(tree.words[_offsetOf(levels - 1)]);
         uint256 seats = 0;
         (uint256 taken, uint256 weight) = _exclude(tree, excluded, picks);
         unchecked {
-            remaining -= size == 0 ? 0 : weight;
+            remaining -= weight;
             while (seats < size && remaining != 0) {
                 uint256 pick = _find(tree, levels, _pointFor(seed, seats, remaining), picks, taken++);
                 picks[taken - 1] = pick;

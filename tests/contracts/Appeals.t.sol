@@ -83,6 +83,14 @@ contract AppealsTest is AppealKit {
         assertEq(stakeOf(absent) - before, STAKE * 2 / 100, "made whole");
     }
 
+    /// Who was never jailed is not said to be free again.
+    function test_a_pardon_says_what_changed() public {
+        vm.recordLogs();
+        vm.prank(address(appeals));
+        registry.pardon(owner(0));
+        assertEq(vm.getRecordedLogs().length, 0, "events");
+    }
+
     /// The committee of three loses its third to a deadline. Returns the slash and who was absent.
     function absence() private returns (uint256 slash, uint256 absent) {
         toBallots(1, TRAINERS);

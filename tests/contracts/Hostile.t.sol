@@ -65,8 +65,8 @@ contract HostileTokenTest is BoardKit {
         super.setUp();
         hostile = new HostileToken();
         address next = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        registry = new ProviderRegistry(hostile, parameters, next, FAULTS, address(appeals));
-        board = new JobBoard(hostile, registry, parameters, address(rounds), address(appeals));
+        registry = deployRegistry(hostile, next, FAULTS, address(appeals));
+        board = deployBoard(hostile);
         hostile.approve(address(board), type(uint256).max);
         hostile.approve(address(registry), type(uint256).max);
     }

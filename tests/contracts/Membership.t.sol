@@ -310,17 +310,50 @@ contract MembershipTest is BoardKit {
         assertEq(second.code.length, 1 + 20 * 3, "three entries");
         (, uint256 staleInFirst) = board.rosterPageOf(job, 0);
         assertEq(staleInFirst, 0, "stale in the first page");
-        (address none,) = board.rosterPageOf(job, 511);
+        (address none, uint256 noneStale) = board.rosterPageOf(job, 511);
         assertEq(none, address(0), "beyond the roster");
+        assertEq(noneStale, 0, "nothing is stale there");
         address[] memory have = board.operatorsOf(job, hex"0000007f00800081008200830001");
         uint256[7] memory want = [uint256(0), 127, 128, 129, 130, 131, 1];
         for (uint256 i = 0; i < 7; ++i) {
             assertEq(have[i], want[i] == 129 || want[i] == 131 ? address(0) : vm.addr(key(want[i])));
         }
+        address[] memory nobody = board.operatorsOf(job, hex"ffff0800080107ff");
+        for (uint256 i = 0; i < 4; ++i) assertEq(nobody[i], address(0), "beyond the job's capacity");
         Member[] memory page = board.membersOf(job, 129, 10);
         assertEq(page.length, 2);
         assertEq(page[1].provider, owner(130));
+        assertEq(board.membersOf(job, 129, 1).length, 1);
         assertEq(board.membersOf(job, 200, 10).length, 0);
+    }
+
+    function test_sealedPagesAreCheaperToRead() external {
+        for (uint256 i = 0; i < 140; ++i) {
+            enrolAndJoin(job, i, TRAINER, STAKE);
+        }
+        board.sealRoster(job, 0);
+        vm.cool(address(board));
+        uint256 sealedGas = gasOfOperators(hex"000000010002000300040005000600070008");
+        vm.cool(address(board));
+        uint256 openGas = gasOfOperators(hex"008000810082008300840085008600870088");
+        assertLe(2 * sealedGas, openGas, "gas");
+    }
+
+    function gasOfOperators(bytes memory wanted) private view returns (uint256 gas) {
+        gas = gasleft();
+        board.operatorsOf(job, wanted);
+        return gas - gasleft();
+    }
+
+    function test_aJobHasAtMost2048Members() external {
+        for (uint256 i = 0; i < 2048; ++i) {
+            enrolAndJoin(job, i, VALIDATOR, STAKE);
+        }
+        enrol(2048, VALIDATOR, STAKE);
+        tryJoin(2048, VALIDATOR, STAKE, abi.encodeWithSelector(IJobBoard.JobFull.selector, job, 2048));
+        quit(job, 7);
+        join(job, 7, VALIDATOR, STAKE); // its place is still its own
+        assertEq(board.jobOf(job).members, 2048);
     }
 
     function test_drawNeedsTheValidatorRole() external {

@@ -92,7 +92,7 @@ contract ProviderRegistryTest is BoardKit {
 
     function test_feeOnTransferIsRefused() external {
         FeeToken fee = new FeeToken();
-        ProviderRegistry other = new ProviderRegistry(fee, parameters, address(board), FAULTS, address(appeals));
+        ProviderRegistry other = deployRegistry(fee, address(board), FAULTS, address(appeals));
         fee.approve(address(other), 100);
         vm.expectRevert(abi.encodeWithSelector(IProviderRegistry.TokenAmountMismatch.selector, 99, 100));
         other.register(owner(1), BOTH, 100, "", 0);
@@ -233,7 +233,7 @@ contract ProviderRegistryTest is BoardKit {
 
     function test_aRefusedProverHoldsUpNobody() external {
         PickyToken picky = new PickyToken();
-        ProviderRegistry strict = new ProviderRegistry(picky, parameters, address(this), address(this), address(this));
+        ProviderRegistry strict = deployRegistry(picky, address(this), address(this), address(this));
         picky.approve(address(strict), STAKE);
         strict.register(vm.addr(key(9)), BOTH, STAKE, "", 0);
         uint256 id = strict.slash(address(this), 5 ether, picky.refused(), 1);

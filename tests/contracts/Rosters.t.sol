@@ -87,6 +87,23 @@ contract RostersTest is RoundKit {
         commitWith(range(2, 5), 3, signedWith(NEW_KEY, 3));
     }
 
+    function test_sealing_pays() public {
+        board.sealRoster(job, 0);
+        commit(1, both(0, 139)); // so that both batches find the round's words in use
+        uint256 fromSealed = gasOfCommit(range(1, 12));
+        uint256 fromOpen = gasOfCommit(range(128, 139));
+        assertLe(fromSealed + 15_000, fromOpen, "gas");
+    }
+
+    function gasOfCommit(uint256[] memory who) private returns (uint256 gas) {
+        (bytes32[] memory words, bytes memory signatures) = commitments(1, who);
+        bytes memory list = pack16(who);
+        vm.cool(address(board));
+        gas = gasleft();
+        rounds.commitUpdates(job, 1, list, words, signatures);
+        return gas - gasleft();
+    }
+
     function test_who_joined_after_sealing_signs_like_the_others() public {
         seal();
         enrol(TRAINERS);

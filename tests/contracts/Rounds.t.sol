@@ -2,9 +2,10 @@
 pragma solidity ^0.8.28;
 
 import {Headers} from "../../contracts/libraries/Headers.sol";
-import {Job, JobParameters, JobState} from "../../contracts/interfaces/IJobBoard.sol";
+import {IJobBoard, Job, JobParameters, JobState} from "../../contracts/interfaces/IJobBoard.sol";
 import {IRounds, Phase} from "../../contracts/interfaces/IRounds.sol";
 import {RoundKit} from "./support/RoundKit.sol";
+import {Vm} from "./support/Test.sol";
 
 /// A round from its opening to its end, through the relay and by everybody alone.
 contract RoundsTest is RoundKit {
@@ -77,6 +78,7 @@ contract RoundsTest is RoundKit {
         return uint256(uint8(packed[2 * index])) << 8 | uint8(packed[2 * index + 1]);
     }
 
+    /// The others get nothing for their updates, and are left out of the list if they held no seat.
     function test_a_lone_good_trainer_is_capped() public {
         toBallots(1, TRAINERS);
         uint256 good = TRAINERS - 1;
@@ -88,7 +90,9 @@ contract RoundsTest is RoundKit {
         commitBallots(1, range(0, 5));
         revealBallots(1, range(0, 5));
         attest(1, modelOf(1), range(0, 5));
+        vm.recordLogs();
         finalise(1);
+        assertEq(paidIn(vm.getRecordedLogs()), creditedMembers(), "paid");
         uint256 quantum = board.jobOf(job).quantum;
         uint256 cap = (PRICE * 75 / 100 / 2) / quantum * quantum;
         uint256 asSeat;
@@ -96,6 +100,22 @@ contract RoundsTest is RoundKit {
             if (committee[seat] == good) asSeat = (PRICE / 25) / quantum * quantum;
         }
         assertEq(board.memberOf(job, good).credit, cap + asSeat, "capped");
+    }
+
+    /// Entries in the list of payments that the round was settled with.
+    function paidIn(Vm.Log[] memory logs) private pure returns (uint256) {
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] != IJobBoard.RoundSettled.selector) continue;
+            (bytes memory payments,,,) = abi.decode(logs[i].data, (bytes, address, uint256, uint256));
+            return payments.length / 6;
+        }
+        return 0;
+    }
+
+    function creditedMembers() private view returns (uint256 count) {
+        for (uint256 i = 0; i < members; ++i) {
+            if (board.memberOf(job, i).credit != 0) ++count;
+        }
     }
 
     function test_everybody_alone() public {

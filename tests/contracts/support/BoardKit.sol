@@ -2,13 +2,14 @@
 pragma solidity ^0.8.28;
 
 import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {CommonwealToken} from "../../../contracts/CommonwealToken.sol";
 import {JobBoard} from "../../../contracts/JobBoard.sol";
 import {Parameters} from "../../../contracts/Parameters.sol";
 import {ProviderRegistry} from "../../../contracts/ProviderRegistry.sol";
 import {JobParameters} from "../../../contracts/interfaces/IJobBoard.sol";
 import {ProtocolParameters} from "../../../contracts/interfaces/IParameters.sol";
-import {Test} from "./Test.sol";
+import {Artifacts} from "./Artifacts.sol";
 
 /// Stands where Rounds stands, so that a test can say what no real round would let it say.
 contract RoundsDouble {
@@ -39,7 +40,7 @@ contract AppealsDouble {
 }
 
 /// Registry and board as deployed, providers that really sign; this contract holds the tokens.
-abstract contract BoardKit is Test {
+abstract contract BoardKit is Artifacts {
     uint256 internal constant NOW = 1_800_000_000;
     uint256 internal constant STAKE = 100 ether;
     uint256 internal constant PRICE = 1000 ether;
@@ -57,15 +58,23 @@ abstract contract BoardKit is Test {
 
     function setUp() public virtual {
         vm.warp(NOW);
-        token = new CommonwealToken(address(this), 1e36);
+        token = CommonwealToken(create("CommonwealToken", abi.encode(address(this), 1e36)));
         manager = new AccessManager(address(this));
-        parameters = new Parameters(address(manager), rules());
+        parameters = Parameters(create("Parameters", abi.encode(manager, rules())));
         rounds = new RoundsDouble();
         appeals = new AppealsDouble();
         address next = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        registry = new ProviderRegistry(token, parameters, next, FAULTS, address(appeals));
-        board = new JobBoard(token, registry, parameters, address(rounds), address(appeals));
+        registry = deployRegistry(token, next, FAULTS, address(appeals));
+        board = deployBoard(token);
         assertEq(address(board), next, "predicted address");
+    }
+
+    function deployRegistry(IERC20 paidIn, address board_, address faults, address appeals_) internal returns (ProviderRegistry) {
+        return ProviderRegistry(create("ProviderRegistry", abi.encode(paidIn, parameters, board_, faults, appeals_)));
+    }
+
+    function deployBoard(IERC20 paidIn) internal returns (JobBoard) {
+        return JobBoard(create("JobBoard", abi.encode(paidIn, registry, parameters, rounds, appeals)));
     }
 
     function rules() internal pure returns (ProtocolParameters memory) {

@@ -10,15 +10,15 @@ import {IParameters, ProtocolParameters} from "../../../contracts/interfaces/IPa
 import {IProviderRegistry, TRAINER, VALIDATOR} from "../../../contracts/interfaces/IProviderRegistry.sol";
 import {IRoundLens} from "../../../contracts/interfaces/IRoundLens.sol";
 import {IRounds} from "../../../contracts/interfaces/IRounds.sol";
-import {Test} from "./Test.sol";
+import {Artifacts} from "./Artifacts.sol";
 
 interface IRoundsInOne is IRounds {
     function multicall(bytes[] calldata calls) external returns (bytes[] memory);
 }
 
-/// The real contracts, as compiled (building them into every test would take minutes), and a job with members that really sign.
+/// The real contracts, and a job with members that really sign.
 /// Member i is provider i: its index in the job equals its index here.
-abstract contract Deployed is Test {
+abstract contract Deployed is Artifacts {
     uint256 internal constant STAKE = 100 ether;
     uint256 internal constant NOW = 1_800_000_000;
     uint32 internal constant WINDOW = 100;
@@ -104,16 +104,6 @@ abstract contract Deployed is Test {
         appeals = IAppeals(create("Appeals", abi.encode(token, registry, board, rounds, ledger, faults, parameters)));
         assertEq(address(appeals), next[5], "predicted addresses");
         lens = IRoundLens(create("RoundLens", abi.encode(rounds, board)));
-    }
-
-    function create(string memory name, bytes memory arguments) internal returns (address created) {
-        string memory folder = vm.envOr("COMMONWEAL_ARTIFACTS", string.concat(vm.projectRoot(), "/artifacts/contracts"));
-        string memory path = string.concat(folder, "/", name, ".sol/", name, ".json");
-        bytes memory code = bytes.concat(vm.parseJsonBytes(vm.readFile(path), ".bytecode"), arguments);
-        assembly ("memory-safe") {
-            created := create(0, add(code, 0x20), mload(code))
-        }
-        assertTrue(created != address(0), name);
     }
 
     /// A running job of `trainers` trainers, the first `validators` of whom judge too; then `extra` who only judge.
