@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {Case, IAppeals, Settlement, Stage} from "../../contracts/interfaces/IAppeals.sol";
+import {Slot} from "../../contracts/interfaces/IFaults.sol";
 import {IJobBoard, JobState} from "../../contracts/interfaces/IJobBoard.sol";
 import {IProviderRegistry, TRAINER} from "../../contracts/interfaces/IProviderRegistry.sol";
 import {Phase} from "../../contracts/interfaces/IRounds.sol";
@@ -89,6 +90,33 @@ contract AppealsTest is AppealKit {
         vm.prank(address(appeals));
         registry.pardon(owner(0));
         assertEq(vm.getRecordedLogs().length, 0, "events");
+        vm.startPrank(address(faults));
+        registry.recordMissedDuty(owner(0), 1);
+        registry.recordMissedDuty(owner(0), 1);
+        vm.stopPrank();
+        assertTrue(registry.providerOf(owner(0)).jailedUntil != 0, "jailed");
+        vm.expectEmit(address(registry));
+        emit IProviderRegistry.ProviderUnjailed(owner(0));
+        vm.prank(address(appeals));
+        registry.pardon(owner(0));
+        assertEq(registry.providerOf(owner(0)).jailedUntil, 0, "free");
+    }
+
+    /// Signatures prove it, and no committee had a part in it.
+    function test_an_overturned_equivocation_costs_no_judge_anything() public {
+        conclude(1, 500);
+        bytes32[2] memory words = [keccak256("one"), keccak256("two")];
+        (bytes memory a, bytes memory b) = (signUpdate(0, 1, words[0]), signUpdate(0, 1, words[1]));
+        uint256 stakes = allStakes();
+        faults.proveEquivocation(job, 1, Slot.UpdateCommitment, words[0], a, words[1], b);
+        assertEq(stakes - allStakes(), STAKE / 2, "slashed");
+        uint256 appeal = appealSlash(registry.slashCount());
+        assertEq(appeals.caseOf(appeal).committee, 0, "nobody to exclude");
+        judgeAppeal(appeal, 7);
+        waitForClose(appeal);
+        assertEq(allStakes(), stakes, "made whole");
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.StageWrong.selector, appeal, Stage.Closed, Stage.Decided));
+        appeals.advance(appeal);
     }
 
     /// The committee of three loses its third to a deadline. Returns the slash and who was absent.
@@ -210,6 +238,31 @@ contract AppealsTest is AppealKit {
         appeals.appealModel(job, 1, settlement);
     }
 
+    function test_a_wrong_last_model_leaves_its_job_ended() public {
+        for (uint256 round = 1; round <= 3; ++round) {
+            conclude(round, 500);
+        }
+        uint256 before = stakeOf(committee[0]);
+        uint256 appeal = appealModel(3);
+        judgeAppeal(appeal, 7);
+        waitForClose(appeal);
+        assertEq(before - stakeOf(committee[0]), SLASH, "slashed");
+        assertEq(uint256(board.jobOf(job).state), uint256(JobState.Completed), "as it was");
+        assertTrue(appeals.caseOf(appeal).overturned, "overturned");
+    }
+
+    function test_a_wrong_model_stops_a_job_that_is_being_cancelled() public {
+        conclude(1, 500);
+        commit(2, only(0));
+        vm.prank(REQUESTER);
+        board.cancel(job);
+        uint256 appeal = appealModel(1);
+        judgeAppeal(appeal, 7);
+        waitForClose(appeal);
+        assertEq(uint256(board.jobOf(job).state), uint256(JobState.Cancelled), "over");
+        assertEq(phase(), uint256(Phase.None), "no round");
+    }
+
     function test_a_settlement_that_never_was() public {
         conclude(1, 500);
         Settlement memory wrong = settlement;
@@ -225,5 +278,33 @@ contract AppealsTest is AppealKit {
         vm.warp(settlement.finalisedAt + 1 hours);
         vm.expectRevert(abi.encodeWithSelector(IAppeals.AppealTooLate.selector, block.timestamp, block.timestamp));
         appeals.appealModel(job, 1, settlement);
+    }
+}
+
+/// Four of five attested the model, and the fifth another one.
+contract DissentTest is AppealKit {
+    function setUp() public override {
+        deploy();
+        openJob(terms(TRAINERS, 5), TRAINERS, TRAINERS, EXTRA);
+        token.transfer(APPELLANT, BOND);
+    }
+
+    function test_who_attested_another_model_is_not_slashed() public {
+        toAttest(1, TRAINERS);
+        attest(1, modelOf(1), range(0, 4));
+        attest(1, modelOf(8), only(4));
+        (scores,) = expectedTally();
+        settlement = Settlement(committeeWord(15), uint40(block.timestamp), uint16(TRAINERS), treeRoot(1));
+        finalise(1);
+        uint256[5] memory before;
+        for (uint256 seat = 0; seat < 5; ++seat) {
+            before[seat] = stakeOf(committee[seat]);
+        }
+        uint256 appeal = appealModel(1);
+        judgeAppeal(appeal, 11);
+        waitForClose(appeal);
+        for (uint256 seat = 0; seat < 5; ++seat) {
+            assertEq(before[seat] - stakeOf(committee[seat]), seat == 4 ? 0 : STAKE / 10, "slash");
+        }
     }
 }

@@ -280,6 +280,20 @@ contract FaultsTest is RoundKit {
         assertEq(board.jobOf(job).activeTrainers, 3, "ejected");
     }
 
+    /// Only what was done after the last miss ends the row, whenever that miss was proven.
+    function test_misses_proven_in_any_order() public {
+        conclude(1, 65534);
+        bytes32[] memory first = proof(1, 3);
+        conclude(2, 0);
+        bytes32[] memory second = proof(2, 3);
+        conclude(3, 65534);
+        faults.proveUnavailable(job, 3, 3, updateOf(3, 3), proof(3, 3));
+        faults.proveUnavailable(job, 1, 3, updateOf(1, 3), first);
+        assertEq(missed(3), 2, "missed");
+        vm.expectRevert(abi.encodeWithSelector(IFaults.NoMissedDuties.selector, owner(3)));
+        faults.proveDutyDone(job, 2, 3, updateOf(2, 3), 0, second);
+    }
+
     function test_a_later_update_ends_the_row_once() public {
         conclude(1, 500);
         bytes32[] memory path = proof(1, 3);

@@ -97,6 +97,38 @@ contract JuriesTest is AppealKit {
         quit(20);
     }
 
+    function test_each_step_has_its_time() public {
+        open();
+        uint64 seedBlock = appeals.caseOf(appeal).seedBlock;
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.SeedPending.selector, seedBlock, block.number));
+        appeals.draw(appeal, headerOf(seedBlock));
+        drawJury(appeal);
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.StageWrong.selector, appeal, Stage.Commit, Stage.Drawing));
+        appeals.draw(appeal, headerOf(seedBlock));
+        uint64 endsAt = appeals.caseOf(appeal).endsAt;
+        vm.warp(endsAt - 1);
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.StageNotOver.selector, appeal, endsAt, endsAt - 1));
+        appeals.advance(appeal);
+        bytes32[] memory words = new bytes32[](1);
+        bytes memory signature = signVote(appeal, 1, appeals.juryOf(appeal, 1)[0], words[0]);
+        vm.warp(endsAt);
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.StageOver.selector, appeal, endsAt, endsAt));
+        appeals.commitVotes(appeal, hex"00", words, signature);
+    }
+
+    /// Validators that do not train: only a seat keeps them.
+    function test_a_rounds_judges_stay_until_it_is_over() public {
+        toBallots(1, TRAINERS);
+        uint256 kept;
+        for (uint256 i = TRAINERS; i < members; ++i) {
+            bool seated = isIn(committee, i);
+            if (seated) refuse(abi.encodeWithSelector(IJobBoard.MemberEngaged.selector, job, i));
+            if (seated) ++kept;
+            quit(i);
+        }
+        assertTrue(kept != 0 && kept < EXTRA, "of both kinds");
+    }
+
     function test_votes_are_sealed_until_all_are_in() public {
         open();
         drawJury(appeal);

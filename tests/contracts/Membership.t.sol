@@ -246,6 +246,17 @@ contract MembershipTest is BoardKit {
         board.joinJob(job, owner(1), BOTH, STAKE, NOW, new bytes32[](0), signature);
     }
 
+    /// No round was finalised, so nothing can be appealed.
+    function test_aJobCancelledWhileRecruitingReleasesAtOnce() external {
+        enrolAndJoin(job, 1, BOTH, STAKE);
+        vm.prank(requester());
+        board.cancel(job);
+        address[] memory one = new address[](1);
+        one[0] = owner(1);
+        board.release(job, one);
+        assertEq(registry.providerOf(owner(1)).free, STAKE);
+    }
+
     function test_slashedLockIsReleasedAsFarAsItGoes() external {
         enrolAndJoin(job, 1, BOTH, STAKE);
         vm.prank(FAULTS);
@@ -318,6 +329,7 @@ contract MembershipTest is BoardKit {
         for (uint256 i = 0; i < 7; ++i) {
             assertEq(have[i], want[i] == 129 || want[i] == 131 ? address(0) : vm.addr(key(want[i])));
         }
+        assertEq(operatorOf(0xffff), address(0), "one beyond the job's capacity");
         address[] memory nobody = board.operatorsOf(job, hex"ffff0800080107ff");
         for (uint256 i = 0; i < 4; ++i) assertEq(nobody[i], address(0), "beyond the job's capacity");
         Member[] memory page = board.membersOf(job, 129, 10);

@@ -305,6 +305,15 @@ contract ProviderRegistryTest is BoardKit {
         assertEq(registry.withdraw(), 50 ether);
     }
 
+    function test_missedDutiesAreCountedTo255() external {
+        enrol(1, BOTH, STAKE);
+        for (uint256 i = 0; i < 256; ++i) {
+            vm.prank(FAULTS);
+            registry.recordMissedDuty(owner(1), 1);
+        }
+        assertEq(provider(1).missedDuties, 255);
+    }
+
     function test_jailAndUnjail() external {
         enrol(1, BOTH, STAKE);
         revertsAs(1, abi.encodeWithSelector(IProviderRegistry.ProviderNotJailed.selector, owner(1)));

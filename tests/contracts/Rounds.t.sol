@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {Headers} from "../../contracts/libraries/Headers.sol";
+import {IFaults} from "../../contracts/interfaces/IFaults.sol";
 import {IJobBoard, Job, JobParameters, JobState} from "../../contracts/interfaces/IJobBoard.sol";
 import {IRounds, Phase} from "../../contracts/interfaces/IRounds.sol";
 import {RoundKit} from "./support/RoundKit.sol";
@@ -330,6 +331,15 @@ contract RoundsTest is RoundKit {
 
     // Cancelled
 
+    function test_without_a_coordinator_the_fee_is_whoevers_finalises() public {
+        JobParameters memory wanted = terms(TRAINERS, 5);
+        wanted.coordinator = address(0);
+        wanted.recruitUntil = uint64(block.timestamp + 10);
+        openJob(wanted, TRAINERS, TRAINERS, 0);
+        whole(1, TRAINERS);
+        assertEq(board.feesOf(address(this)), PRICE / 20, "fee");
+    }
+
     function test_a_cancelled_jobs_round_still_finishes() public {
         commit(1, range(0, TRAINERS));
         vm.startPrank(REQUESTER);
@@ -405,6 +415,22 @@ contract ManyTrainersTest is RoundKit {
         attest(2, modelOf(2), range(0, 3));
         finalise(2);
         roundWith(3);
+    }
+
+    function test_words_in_which_nothing_happens() public {
+        commit(1, range(0, 10));
+        commit(1, range(10, 266));
+        commit(1, range(266, TRAINERS));
+        seed();
+        reveal(1, 0, range(0, 10), all(10));
+        reveal(1, 1, range(10, 266), all(10) << 246); // only the second word's
+        reveal(1, 1, range(10, 266), all(246));
+        vm.warp(current().endsAt);
+        rounds.advance(job);
+        assertEq(phase(), uint256(Phase.BallotCommit), "on");
+        faults.proveUnrevealed(job, 1, TRAINERS - 1);
+        vm.expectPartialRevert(IFaults.FaultNotProven.selector);
+        faults.proveUnrevealed(job, 1, 255);
     }
 
     function test_a_batch_has_256_members_at_most() public {
