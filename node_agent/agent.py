@@ -31,6 +31,7 @@ from node_agent.decisions import (
 )
 from node_agent.duties import Duties
 from node_agent.errors import JobNotServed
+from node_agent.juror import Juror
 from node_agent.keeper import Keeper
 from node_agent.view import NodeView, ViewReader
 
@@ -69,6 +70,7 @@ class Agent:
         views: ViewReader,
         duties: Duties,
         keeper: Keeper,
+        juror: Juror,
         policy: Policy,
         *,
         poll_interval: float,
@@ -77,6 +79,7 @@ class Agent:
         self._views = views
         self._duties = duties
         self._keeper = keeper
+        self._juror = juror
         self._policy = policy
         self._poll_interval = poll_interval
         self._wall_clock = wall_clock
@@ -104,6 +107,7 @@ class Agent:
             if isinstance(action, _HEAVY):
                 break  # The view is old by now.
         self._guard(None, partial(self._keeper.keep, view, now))
+        self._guard(None, partial(self._juror.sit, view, now))
 
     def _note(self, wait: Wait, view: NodeView) -> None:
         """Why a job is not joined, once per reason: its operator will look for it."""

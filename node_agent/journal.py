@@ -7,13 +7,15 @@ signed values for one slot are slashed. No network here, no decisions.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 from sqlalchemy import (
+    Boolean,
     Column,
     Engine,
     Integer,
@@ -100,6 +102,30 @@ _memories = Table(
 )
 
 
+_votes = Table(
+    "votes",
+    _metadata,
+    Column("appeal", Integer, primary_key=True, autoincrement=False),
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("overturn", Boolean, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A juror's sealed vote and what opens it."""
+
+    appeal: int
+    level: int
+    overturn: bool
+    salt: bytes
+    commitment: bytes
+    signature: bytes
+
+
 class Journal:
     """One SQLite file per node and network; every write is on disk before the method returns."""
 
@@ -152,6 +178,18 @@ class Journal:
         with self._engine.connect() as connection:
             slots = [Slot(row.slot) for row in connection.execute(query)]
         return {slot: slots.count(slot) for slot in Slot}
+
+    def record_vote(self, vote: Vote) -> Vote:
+        """Returns what stands: the first vote of this appeal and level, whatever comes later."""
+        with suppress(IntegrityError), self._engine.begin() as connection:
+            connection.execute(insert(_votes).values(asdict(vote)))
+        return self.vote(vote.appeal, vote.level) or vote
+
+    def vote(self, appeal: int, level: int) -> Vote | None:
+        query = select(_votes).where(_votes.c.appeal == appeal, _votes.c.level == level)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else Vote(**row._mapping)
 
     def memory_before(self, job: int, round_: int) -> bytes | None:
         """The scoring memory of the latest earlier round that this node judged."""

@@ -35,6 +35,8 @@ from node_agent.duties import Duties
 from node_agent.errors import NodeRunning, NotRegistered
 from node_agent.housekeeping import keep_room
 from node_agent.journal import Journal
+from node_agent.judging import Judge
+from node_agent.juror import Juror
 from node_agent.keeper import Keeper
 from node_agent.localdata import LocalDataLibrary
 from node_agent.models import ModelLibrary
@@ -214,29 +216,34 @@ def build_node(
     if coordinators:
         patience = config.timing.relay_patience
         sender = RelaySender(coordinators, client, own_way, patience=patience)
+    signer = Signer(bytes(account.key), deployment, provider)
+    models = ModelLibrary(store, fetcher)
     duties = Duties(
         journal=journal,
         store=store,
-        signer=Signer(bytes(account.key), deployment, provider),
+        signer=signer,
         sender=sender,
         publisher=Publisher(fetcher, coordinators),
         chain_log=chain_log,
-        models=ModelLibrary(store, fetcher),
+        models=models,
         data=LocalDataLibrary(config.data, fetcher, config.jobs.max_parameters),
         updates=UpdateReader(store, fetcher),
         trainer=trainer or LocalTrainer(),
         allowlist_proofs={k.lower(): v for k, v in config.jobs.allowlist_proofs.items()},
     )
     policy = _policy(config)
+    stagger = config.timing.keeper_stagger
     keeper = Keeper(
         chain_log,
         own_way,
         reader.fetch_header,
         patience=config.timing.keeper_patience if coordinators else 0.0,
-        stagger=config.timing.keeper_stagger,
+        stagger=stagger,
     )
+    judge = Judge(reader, models, UpdateReader(store, fetcher))
+    juror = Juror(reader, provider, judge, journal, signer, own_way, stagger=stagger)
     views = ViewReader(reader, provider)
-    agent = Agent(views, duties, keeper, policy, poll_interval=config.timing.poll_interval)
+    agent = Agent(views, duties, keeper, juror, policy, poll_interval=config.timing.poll_interval)
     return Node(provider, agent, journal, chain, chain_log, transactions, own_way)
 
 

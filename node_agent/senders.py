@@ -49,6 +49,8 @@ _GAS_LIMITS = {
     "attest": 600_000,
     "advance": 1_500_000,
 }
+# A vote may be the one that closes a case, with all that follows for a committee of fifteen.
+_APPEAL_GAS_LIMITS = {"commitVotes": 1_000_000, "revealVote": 4_000_000, "advance": 4_000_000}
 _TALLY_GAS = 600  # per byte of a ballot: the dearest scores to count
 _MAX_GAS = 16_000_000
 _DONE_ALREADY = frozenset(
@@ -64,7 +66,8 @@ _DONE_ALREADY = frozenset(
 
 def compute_gas_limit(call: ContractCall) -> int | None:
     """A bound for what `call` may have to do, None where an estimate will do."""
-    limit = _GAS_LIMITS.get(call.function)
+    limits = _APPEAL_GAS_LIMITS if call.contract == "Appeals" else _GAS_LIMITS
+    limit = limits.get(call.function)
     if limit is None or call.function != "revealBallots":
         return limit
     ballots: bytes = call.args[3]  # type: ignore[assignment]

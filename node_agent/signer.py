@@ -9,6 +9,7 @@ from commonweal.protocol.commitments import (
     SALT_BYTES,
     compute_ballot_commitment,
     compute_update_commitment,
+    compute_vote_commitment,
     pack_scores,
 )
 from commonweal.protocol.messages import (
@@ -18,6 +19,7 @@ from commonweal.protocol.messages import (
     UpdateCommitmentMessage,
 )
 from commonweal.protocol.signing import (
+    hash_appeal_vote,
     hash_ballot_commitment,
     hash_job_join,
     hash_model_attestation,
@@ -26,7 +28,7 @@ from commonweal.protocol.signing import (
 )
 from commonweal.protocol.types import Address, Digest, Score
 from node_agent.decisions import Join
-from node_agent.journal import Slot, SlotEntry
+from node_agent.journal import Slot, SlotEntry, Vote
 
 
 class Signer:
@@ -35,6 +37,7 @@ class Signer:
         self._key = private_key
         self._rounds = deployment.rounds_domain
         self._board = deployment.board_domain
+        self._appeals = deployment.appeals_domain
         self._provider = provider
 
     def commit_update(self, job: int, round_: int, member: int, digest: Digest) -> SlotEntry:
@@ -76,6 +79,13 @@ class Signer:
             signature=self._sign(hash_model_attestation(self._rounds, job, round_, digest)),
         )
         return SlotEntry(Slot.ATTESTATION, digest, b"", message)
+
+    def commit_vote(self, appeal: int, level: int, member: int, *, overturn: bool) -> Vote:
+        salt = secrets.token_bytes(SALT_BYTES)
+        place = (self._appeals.chain_id, self._appeals.contract, appeal, level, member)
+        commitment = compute_vote_commitment(*place, overturn=overturn, salt=salt)
+        digest = hash_appeal_vote(self._appeals, appeal, level, commitment)
+        return Vote(appeal, level, overturn, salt, commitment, sign_compact(self._key, digest))
 
     def join_job(self, join: Join, deadline: int, proof: tuple[str, ...]) -> JoinMessage:
         digest = hash_job_join(

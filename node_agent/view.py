@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from commonweal.adapters.chain import Block, ChainReader, ContractReverted
+from commonweal.adapters.chain import Block, ChainReader
 from commonweal.protocol.types import (
     Address,
     Job,
@@ -102,7 +102,7 @@ class ViewReader:
         known = self._jobs.get(job)
         if known is not None and _is_same_round(known, round_):
             return replace(known, round=round_)
-        index = self._fetch_index(job, at)
+        index = self._reader.fetch_member_index(job, self._provider, at)
         members = () if index is None else self._reader.fetch_members(job, at)
         return JobView(
             job=self._reader.fetch_job(job, at),
@@ -111,12 +111,6 @@ class ViewReader:
             members=members,
             nonce=self._reader.fetch_member_nonce(job, self._provider, at),
         )
-
-    def _fetch_index(self, job: int, at: int) -> int | None:
-        try:
-            return int(self._reader.call("JobBoard", "memberIndexOf", job, self._provider, at=at))
-        except ContractReverted:
-            return None
 
 
 def _is_same_round(known: JobView, round_: Round) -> bool:

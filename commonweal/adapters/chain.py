@@ -32,6 +32,7 @@ from commonweal.adapters.deployment import CONTRACTS, Deployment
 from commonweal.adapters.headers import encode_header
 from commonweal.adapters.rpc import ChainRefused, WrongChain, connect, name_endpoint
 from commonweal.errors import NotFound
+from commonweal.protocol.appeals import Case
 from commonweal.protocol.bitmaps import unpack_bitmap
 from commonweal.protocol.events import (
     ChainEvent,
@@ -44,6 +45,7 @@ from commonweal.protocol.events import (
 from commonweal.protocol.types import (
     Address,
     Digest,
+    Fault,
     Job,
     JobParameters,
     JobState,
@@ -153,6 +155,13 @@ class ChainReader:
     def fetch_member_nonce(self, job: int, provider: Address, at: int) -> int:
         return int(self.call("JobBoard", "memberNonce", job, provider, at=at))
 
+    def fetch_member_index(self, job: int, provider: Address, at: int) -> int | None:
+        """None for a provider that never joined."""
+        try:
+            return int(self.call("JobBoard", "memberIndexOf", job, provider, at=at))
+        except ContractReverted:
+            return None
+
     def fetch_model(self, job: int, round_: int, at: int) -> Digest:
         return Digest(self.call("ModelLedger", "modelOf", job, round_, at=at))
 
@@ -188,6 +197,24 @@ class ChainReader:
 
     def fetch_fees(self, recipient: Address, at: int) -> Wei:
         return Wei(self.call("JobBoard", "feesOf", recipient, at=at))
+
+    # Appeals
+
+    def fetch_case(self, appeal: int, at: int) -> Case:
+        """Stage NONE if there is no such appeal."""
+        return build(Case, self.call("Appeals", "caseOf", appeal, at=at))
+
+    def fetch_jury(self, appeal: int, level: int, at: int) -> tuple[int, ...]:
+        """Members by seat; empty before the draw."""
+        return tuple(self.call("Appeals", "juryOf", appeal, level, at=at))
+
+    def fetch_appeal_count(self, at: int) -> int:
+        return int(self.call("Appeals", "appealCount", at=at))
+
+    def fetch_fault(self, slash: int, at: int) -> tuple[int, int, int, Fault]:
+        """(job, round, member, fault); job 0 for a slash that proves no fault."""
+        job, round_, member, fault = self.call("Faults", "faultOf", slash, at=at)
+        return job, round_, member, Fault(fault)
 
     # Events
 

@@ -57,6 +57,10 @@ class Deployment:
     def board_domain(self) -> Domain:
         return Domain(self.chain_id, self.contracts["JobBoard"])
 
+    @property
+    def appeals_domain(self) -> Domain:
+        return Domain(self.chain_id, self.contracts["Appeals"])
+
     def save(self, path: Path) -> None:
         document = {
             "chain_id": self.chain_id,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import structlog
 import typer
 
-from commonweal.cli import jobs, models, network, verification
+from commonweal.cli import appeals, jobs, models, network, verification
 from commonweal.cli.output import EXIT_FAILED, EXIT_HELP, print_error
 from commonweal.errors import CommonwealError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(jobs.app, name="job")
 app.add_typer(models.app, name="model")
+app.add_typer(appeals.app, name="appeal")
 app.add_typer(network.keystore_app, name="keystore")
 app.command("verify")(verification.verify)
 app.command("deploy")(network.deploy)

@@ -16,9 +16,16 @@ from commonweal.protocol.batches import (
     finalise_round,
     tally_ballots,
 )
-from commonweal.protocol.types import ABANDONED_AFTER, ZERO_DIGEST, Job, JobState, Phase, Round
+from commonweal.protocol.types import (
+    ABANDONED_AFTER,
+    HASHES_KEPT,
+    ZERO_DIGEST,
+    Job,
+    JobState,
+    Phase,
+    Round,
+)
 
-_HASHES_KEPT = 256  # blocks that a contract can look back
 _DRAW_WAITS = (
     64  # blocks, to be sent with the last reveals; whoever holds one back gets no other seed
 )
@@ -102,7 +109,7 @@ def _due_in_reveal(
     if age < 0 or waits:
         return None
     # A transaction sent now runs in the next block, which sees the hashes of 256 before it.
-    return Transition.ADVANCE if age >= _HASHES_KEPT else Transition.DRAW
+    return Transition.ADVANCE if age >= HASHES_KEPT else Transition.DRAW
 
 
 def _due_in_ballot_reveal(

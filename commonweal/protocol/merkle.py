@@ -30,9 +30,14 @@ def compute_settlement_leaf(
     `committee`: members by seat; `attesters`: the seats that attested the model; `finalised_at`:
     seconds; `reveals`: updates revealed in the round.
     """
-    word = sum((member + 1) << 16 * seat for seat, member in enumerate(committee))
-    word |= sum(1 << 240 + seat for seat in set(attesters))
+    word = compute_committee_word(committee, attesters)
     return keccak(word.to_bytes(32) + finalised_at.to_bytes(5) + reveals.to_bytes(2))
+
+
+def compute_committee_word(committee: Sequence[int], attesters: Iterable[int]) -> int:
+    """Member + 1 in 16 bits per seat, and from bit 240 on the seats that attested the model."""
+    word = sum((member + 1) << 16 * seat for seat, member in enumerate(committee))
+    return word | sum(1 << 240 + seat for seat in set(attesters))
 
 
 def compute_verdict_root(verdicts: Sequence[bytes], settlement: bytes) -> bytes:

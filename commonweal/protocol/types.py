@@ -20,6 +20,7 @@ SCORE_MAX = Score(65_533)
 SCORE_UNAVAILABLE = Score(65_534)
 SCORE_INVALID = Score(65_535)
 MAX_BATCH = 256
+HASHES_KEPT = 256  # blocks that a contract can look back
 SEED_DELAY = 4  # blocks from the end of COMMIT to the one that seeds the draw
 ABANDONED_AFTER = 7 * 86_400  # seconds after its deadline, a round that could be finished fails
 MAX_COMMITTEE = 15

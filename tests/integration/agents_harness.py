@@ -73,7 +73,11 @@ class AgentProcess:
         return (self.folder / "log").read_text(errors="replace")
 
     def start(self, *arguments: str, module: tuple[str, ...] = ("node_agent", "run")) -> None:
-        command = [sys.executable, "-m", *module, "--config", str(self.folder / "node.yaml")]
+        """`module`: with its command, or a script, to run instead of the agent."""
+        config = str(self.folder / "node.yaml")
+        is_script = module[0].endswith(".py")
+        command = [sys.executable, *(() if is_script else ("-m",)), *module]
+        command += [config] if is_script else ["--config", config]
         with (self.folder / "log").open("ab") as output:
             self.process = subprocess.Popen(
                 [*command, *arguments],

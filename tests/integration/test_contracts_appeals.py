@@ -7,12 +7,13 @@ from contracts_stage import APPEAL_WINDOW, ETHER, TERMS, Stage, Worker, word
 from eth_account.signers.local import LocalAccount
 
 from commonweal.protocol import events as ev
+from commonweal.protocol.appeals import build_settlement
 from commonweal.protocol.commitments import (
     compute_vote_commitment,
     pack_seats,
     unpack_scores,
 )
-from commonweal.protocol.merkle import compute_proof, compute_root, compute_verdict_leaf
+from commonweal.protocol.merkle import compute_proof, compute_verdict_leaf
 from commonweal.protocol.signing import Domain, hash_appeal_vote
 from commonweal.protocol.types import SEED_DELAY, Address, FailureReason, JobState
 
@@ -58,12 +59,7 @@ def compute_leaves(stage: Stage, job: int) -> list[bytes]:
 
 def compute_settlement(stage: Stage, job: int) -> tuple[int, int, int, bytes]:
     """As `Appeals` takes it."""
-    events = events_of(stage, job)
-    drawn = next(e for e in events if isinstance(e, ev.CommitteeDrawn)).members
-    finalised = next(e for e in events if isinstance(e, ev.RoundFinalised))
-    seats = sum((member + 1) << 16 * seat for seat, member in enumerate(drawn))
-    root = compute_root(compute_leaves(stage, job))
-    return seats | 0b111 << 240, finalised.ref.timestamp, PEOPLE, root
+    return build_settlement(events_of(stage, job), job, 1).argument
 
 
 def appeal(stage: Stage, function: str, *args: object) -> tuple[int, LocalAccount]:

@@ -63,11 +63,17 @@ class Keeping:
             raise self.failure
 
 
+class NoAppeals:
+    def sit(self, view: Any, now: int) -> None:
+        pass
+
+
 def make_agent(views: Views, work: Work, keeping: Keeping) -> Agent:
     return Agent(
         views,
         work,
         keeping,
+        NoAppeals(),
         POLICY,
         poll_interval=0.001,
         wall_clock=lambda: float(NOW),  # type: ignore[arg-type]
