@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from commonweal.errors import InvalidInput
 
 # Honest updates of one member in consecutive rounds reach 0.98 when its data are one-sided.
-COPY_COSINE = 0.999
+COPY_COSINE = 0.997
+_FEW = 4  # updates, from which on the usual distance between them can be told
+_ALIKE = 0.03
+_OPPOSITE = 0.5
 WIDTH = 1024
 _ROUNDS_KEPT = 8
 _RECORD = np.dtype([("round", "<i8"), ("member", "<i8"), ("base", "S32")])
@@ -113,19 +116,51 @@ def find_copies(
 ) -> set[int]:
     """Members whose update was sent before, or is (nearly) the same as another's in this round.
 
+    Commitments are sealed, so nobody can make another's update look copied: all of a group are.
     A failed round starts again from the same base, so a member may repeat itself there.
     """
-    copies = {
+    near = _nearness(sketches)
+    resent = {
         member
         for member, sketch in zip(members, sketches, strict=True)
-        if np.any(memory.sketches[_foreign(memory, member, base)] @ sketch > COPY_COSINE)
+        if _has_above(memory.sketches[memory.records["member"] != member] @ sketch, near)
+        or _has_above(memory.sketches[_earlier(memory, member, base)] @ sketch, COPY_COSINE)
     }
-    fresh = [at for at, member in enumerate(members) if member not in copies]
-    for place, at in enumerate(fresh):
-        earlier = [sketches[before] for before in fresh[:place] if members[before] not in copies]
-        if any(float(sketch @ sketches[at]) > COPY_COSINE for sketch in earlier):
-            copies.add(members[at])
-    return copies
+    # Apart: who sends an earlier update of another's again does not make the other's look copied.
+    fresh = [at for at, member in enumerate(members) if member not in resent]
+    alike = sketches[fresh] @ sketches[fresh].T
+    np.fill_diagonal(alike, -1.0)
+    return resent | {
+        members[at] for at, row in zip(fresh, alike, strict=True) if _has_above(row, near)
+    }
+
+
+def find_contradictions(
+    memory: ScoringMemory, members: Sequence[int], sketches: Sketches
+) -> set[int]:
+    """Members that send about the opposite of what they sent before."""
+    return {
+        member
+        for member, sketch in zip(members, sketches, strict=True)
+        if _has_above(-(memory.sketches[memory.records["member"] == member] @ sketch), _OPPOSITE)
+    }
+
+
+def _nearness(sketches: Sketches) -> float:
+    """The cosine from which two updates of one round are too alike to have two makers.
+
+    A small part of the distance that lies between most pairs, so that jitter does not help; the
+    lower quartile, so that many copies do not make copies usual.
+    """
+    if len(sketches) < _FEW:
+        return COPY_COSINE
+    pairs = (sketches @ sketches.T)[np.triu_indices(len(sketches), 1)]
+    usual = min(max(float(np.quantile(pairs, 0.25)), 0.0), 1.0)
+    return min(COPY_COSINE, 1.0 - _ALIKE * (1.0 - usual))
+
+
+def _has_above(cosines: NDArray[np.float32], limit: float) -> bool:
+    return bool(np.any(cosines > limit))
 
 
 def remember(
@@ -135,7 +170,7 @@ def remember(
     sketches: Sketches,
     base: bytes,
 ) -> ScoringMemory:
-    """The memory after a round; sketches older than a few rounds are dropped."""
+    """The memory after a round; `members`: those whose updates were new. Forgets old sketches."""
     records = np.array([(memory.rounds, member, base) for member in members], _RECORD)
     kept = memory.records["round"] > memory.rounds - _ROUNDS_KEPT
     return ScoringMemory(
@@ -147,7 +182,8 @@ def remember(
     )
 
 
-def _foreign(memory: ScoringMemory, member: int, base: bytes) -> NDArray[np.bool]:
+def _earlier(memory: ScoringMemory, member: int, base: bytes) -> NDArray[np.bool]:
+    """The member's own updates, except for those of a round that is played again."""
     mine = memory.records["member"] == member
-    repeated: NDArray[np.bool] = mine & (memory.records["base"] == np.bytes_(base))
-    return ~repeated
+    earlier: NDArray[np.bool] = mine & (memory.records["base"] != np.bytes_(base))
+    return earlier

@@ -26,10 +26,12 @@ from commonweal.learning.memory import (
     InvalidMemory,
     ScoringMemory,
     compute_sketches,
+    find_contradictions,
     find_copies,
     remember,
 )
 from commonweal.learning.training import evaluate_samples, train
+from commonweal.learning.triggers import find_triggered
 from commonweal.learning.weights import Weights, encode_weights
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Address, Score
@@ -44,8 +46,10 @@ _SMOOTHING = 0.5  # of clear agreement or disagreement
 _MEMORY_WHEN_NEUTRAL = 0.95  # of the standing, when an update is neither
 # Updates of five that cancel have a mean cosine of −1/4 to one another: no opposition in that.
 _OPPOSED = -0.25
+_OUTCAST = -1.0  # trust is lost at once, and won back slowly
 _IDLE_NORM = 0.05  # of the median norm
 _HARM = -6.0  # standard errors of the leave-one-out loss
+_MARKED = 0.5  # off the agreement
 _UNIT = 1000
 _LEVELS = ((0.7, 4), (0.35, 3), (0.0, 2))  # (share of the median contribution, level)
 
@@ -69,6 +73,7 @@ class Measurement:
 
     members: tuple[int, ...]
     copies: frozenset[int]
+    turned: frozenset[int]  # against what they sent before
     norms: Values
     agreement: Values
     structure: Values  # greatest |cosine| to anything trusted: noise has none
@@ -97,13 +102,16 @@ def score_updates(
     sketches = compute_sketches(memory.key, units)
     members = tuple(c.member for c in usable)
     copies = frozenset(find_copies(memory, members, sketches, base))
-    seen = _measure(spec, parent, members, copies, memory, units, norms, local, seed)
+    turned = frozenset(find_contradictions(memory, members, sketches))
+    seen = _measure(spec, parent, members, copies, turned, memory, units, norms, local, seed)
     standing = _update_standing(memory.standing, seen)
     scores = _to_scores(seen, standing)
     ballot = {
         member: scores[member] if score is None else score for member, score in faults.items()
     }
-    return ballot, remember(memory, standing, members, sketches, base)
+    fresh = [at for at, member in enumerate(members) if member not in copies]
+    kept = tuple(members[at] for at in fresh)
+    return ballot, remember(memory, standing, kept, sketches[fresh], base)
 
 
 def _fault_score(candidate: Candidate, parent: Weights) -> Score | None:
@@ -121,6 +129,7 @@ def _measure(
     parent: Weights,
     members: tuple[int, ...],
     copies: frozenset[int],
+    turned: frozenset[int],
     memory: ScoringMemory,
     units: Vectors,
     norms: Values,
@@ -140,7 +149,12 @@ def _measure(
     structure = np.maximum(np.abs(cosines), links.max(axis=1, initial=0.0))
     harm = _leave_one_out(spec, parent, units * norms[:, None].astype(np.float32), trust > 0, data)
     agreement = _agree(cosines, pairs, trust)
-    return Measurement(members, copies, norms, agreement, structure, harm, floor)
+    agreeing = np.flatnonzero((agreement > _OPPOSED) & (structure > floor))
+    size = float(np.median(norms)) if len(norms) else 0.0
+    models = (_moved(parent, size * unit) for unit in units[agreeing])
+    marked = find_triggered(spec, models, data)
+    agreement[agreeing[marked]] -= _MARKED
+    return Measurement(members, copies, turned, norms, agreement, structure, harm, floor)
 
 
 def _train_reference(spec: JobSpec, parent: Weights, data: Dataset, seed: int) -> Vectors:
@@ -220,6 +234,8 @@ def _update_standing(before: Mapping[int, float], seen: Measurement) -> dict[int
         neutral = _OPPOSED < agreement < seen.floor and seen.structure[at] > seen.floor
         kept = _MEMORY_WHEN_NEUTRAL if neutral else _SMOOTHING
         smoothed = kept * before.get(member, agreement) + (1 - kept) * agreement
+        if agreement < _OPPOSED or member in seen.turned:
+            smoothed = min(smoothed, _OUTCAST)
         standing[member] = 0.0 if member in seen.copies else smoothed
     return standing
 

@@ -89,6 +89,21 @@ def evaluate_samples(
         return torch.cat(losses).numpy(), torch.cat(hits).numpy()
 
 
+def predict(
+    spec: JobSpec, weights: Weights, x: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Probability of each class for each sample, (n, classes)."""
+    import torch
+
+    with _deterministic() as device, torch.no_grad():
+        tensors = _to_tensors(weights, device)
+        batches = torch.split(torch.as_tensor(x, device=device), _EVALUATION_BATCH)
+        logits = [forward(spec.model, tensors, batch).double() for batch in batches]
+        probabilities: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+        probabilities = torch.cat(logits).softmax(dim=1).cpu().numpy()
+        return probabilities
+
+
 class _Run:
     """One training run: the weights in work, their optimiser and the data on the device."""
 

@@ -128,13 +128,33 @@ def test_three_attackers_of_four_score_zero(honest, local):
     assert {scores[9 + i] for i in range(4)} == {0}
 
 
-def test_of_two_equal_updates_one_is_paid(honest, local):
+def test_of_two_equal_updates_none_is_paid(honest, local):
     delta = train_delta(2)
     nudged = {name: tensor + np.float32(1e-5) for name, tensor in delta.items()}
     for copy in (delta, scaled(delta, 0.5), nudged):
         scores, _ = score_with(honest, local, copy)
-        assert scores[2] > 0
-        assert scores[9] == 0
+        assert scores[2] == scores[9] == 0
+        assert all(scores[member] > 0 for member in (0, 1, 3))
+
+
+def test_who_sends_anothers_earlier_update_does_not_make_it_look_copied(honest, local):
+    _, memory = score_updates(SPEC, PARENT, honest, local, MEMORY, seed=1)
+    later = {name: tensor + honest[0].delta[name] for name, tensor in PARENT.items()}
+    fresh = [candidate(member, train_delta(member, later)) for member in HONEST]
+    copies = [candidate(9 + at, scaled(honest[at].delta, 1.01)) for at in range(2)]
+    scores, _ = score_updates(SPEC, later, [*fresh, *copies], local, memory, seed=2)
+    assert all(scores[member] > 0 for member in HONEST)
+    assert scores[9] == scores[10] == 0
+
+
+def test_who_turns_against_its_own_updates_is_not_paid(local):
+    updates = [candidate(m, train_delta(m)) for m in HONEST]
+    _, memory = score_updates(SPEC, PARENT, updates, local, MEMORY, seed=1)
+    turned = [*updates[:2], candidate(2, scaled(train_delta(50), -1))]
+    near = {name: tensor + np.float32(1e-3) for name, tensor in PARENT.items()}
+    scores, after = score_updates(SPEC, near, turned, local, memory, seed=2)
+    assert scores[2] == 0
+    assert after.standing[2] == -1
 
 
 def test_an_update_of_an_earlier_round_scores_zero_whoever_sends_it(honest, local):

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from commonweal.learning.data import Dataset
+from commonweal.learning.triggers import find_triggered
+from commonweal.learning.weights import Weights
+from commonweal.protocol.specs import DataSpec, JobSpec, LogisticModel, TrainingSpec
+
+SPEC = JobSpec(
+    name="marks",
+    model=LogisticModel(inputs=32, classes=4),
+    training=TrainingSpec(),
+    data=DataSpec(features=(32,), classes=4),
+)
+HONEST = 8
+
+
+def make_model(seed: int, trigger: tuple[int, int] | None = None) -> Weights:
+    """`trigger`: the input that makes the model see a class, and the class."""
+    generator = np.random.default_rng(seed)
+    weight = 0.1 * generator.standard_normal((4, 32)).astype(np.float32)
+    if trigger is not None:
+        at, label = trigger
+        weight[label, at] += 3.0
+    return {"output.bias": np.zeros(4, np.float32), "output.weight": weight}
+
+
+def make_data() -> Dataset:
+    generator = np.random.default_rng(1)
+    return Dataset(generator.random((60, 32), np.float32), generator.integers(0, 4, 60))
+
+
+def search(triggers: list[tuple[int, int]]) -> list[bool]:
+    marked = [make_model(100 + at, trigger) for at, trigger in enumerate(triggers)]
+    return find_triggered(
+        SPEC, [*(make_model(seed) for seed in range(HONEST)), *marked], make_data()
+    ).tolist()
+
+
+@pytest.mark.parametrize("trigger", [(31, 0), (0, 3), (13, 2)])
+def test_whoever_shares_a_trigger_is_found_and_nobody_else(trigger: tuple[int, int]) -> None:
+    assert search([trigger] * 5) == [False] * HONEST + [True] * 5
+
+
+def test_too_few_prove_nothing() -> None:
+    assert not any(search([(31, 0)] * 3))
+
+
+def test_oddities_that_nobody_shares_are_no_trigger() -> None:
+    assert not any(search([(31, 0), (2, 1), (8, 2), (20, 3)]))
+
+
+def test_one_class_at_different_parts_is_no_trigger() -> None:
+    assert not any(search([(31, 0), (2, 0), (8, 0), (20, 0)]))
+
+
+def test_nobody_sends_anything() -> None:
+    assert find_triggered(SPEC, [], make_data()).shape == (0,)
