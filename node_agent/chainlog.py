@@ -6,11 +6,14 @@ Events are fetched only when asked for, and each block once; a reorganisation st
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.protocol.batches import RoundRecord, collect_round
 from commonweal.protocol.events import ChainEvent, ProviderAnnounced
 from commonweal.protocol.types import Address
+
+_KEPT = 2  # rounds of a job
 
 
 class ChainLog:
@@ -21,11 +24,10 @@ class ChainLog:
         self._forget()
 
     def record(self, job: int, round_: int, at: int) -> RoundRecord:
-        """What was announced of a job's latest round up to block `at`."""
+        """What was announced up to block `at` of one of a job's latest two rounds."""
         with self._lock:
             self._refresh(at)
-            _, events = self._rounds.get(job, (0, []))
-            return collect_round(events, job, round_)
+            return collect_round(self._rounds[job][round_], job, round_)
 
     def announcements(self, at: int) -> dict[Address, ProviderAnnounced]:
         """The latest announcement of every provider."""
@@ -36,7 +38,7 @@ class ChainLog:
     def _forget(self) -> None:
         self._next = self._start
         self._tip: tuple[int, bytes] | None = None
-        self._rounds: dict[int, tuple[int, list[ChainEvent]]] = {}
+        self._rounds: dict[int, dict[int, list[ChainEvent]]] = _by_job_and_round()
         self._announced: dict[Address, ProviderAnnounced] = {}
 
     def _refresh(self, at: int) -> None:
@@ -56,9 +58,11 @@ class ChainLog:
         job, round_ = getattr(event, "job", None), getattr(event, "round", None)
         if job is None or round_ is None:
             return
-        latest, events = self._rounds.get(job, (0, []))
-        if round_ > latest:
-            latest, events = round_, []
-        if round_ == latest:
-            events.append(event)
-        self._rounds[job] = (latest, events)
+        rounds = self._rounds[job]
+        rounds[round_].append(event)
+        for old in [number for number in rounds if number <= max(rounds) - _KEPT]:
+            del rounds[old]
+
+
+def _by_job_and_round() -> defaultdict[int, dict[int, list[ChainEvent]]]:
+    return defaultdict(lambda: defaultdict(list))

@@ -151,17 +151,16 @@ def compute_ballot(
     parent: Weights,
     candidates: Mapping[int, Candidate],
     local: LocalData,
-    memory: bytes | None,
+    memory: ScoringMemory,
     *,
     job: int,
     round_: int,
     member: int,
 ) -> tuple[tuple[Score, ...], bytes]:
     """One score per revealed update, members ascending, and the memory for the next round."""
-    before = ScoringMemory() if memory is None else ScoringMemory.from_bytes(memory)
     ordered = [candidates[m] for m in sorted(candidates)]
     seed = derive_seed(spec, "score", job, round_, member)
-    scores, after = score_updates(spec, parent, ordered, local, before, seed=seed)
+    scores, after = score_updates(spec, parent, ordered, local, memory, seed=seed)
     return tuple(_score(candidate, scores) for candidate in ordered), after.to_bytes()
 
 

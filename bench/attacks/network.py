@@ -16,7 +16,7 @@ from bench.attacks.liars import LIES, Courtroom
 from bench.attacks.tasks import Task
 from commonweal.learning.aggregation import ScoredUpdate, aggregate
 from commonweal.learning.data import Dataset, LocalData
-from commonweal.learning.scoring import Candidate, ScoringMemory, score_updates
+from commonweal.learning.scoring import Candidate, ScoringMemory, recall_round, score_updates
 from commonweal.learning.training import evaluate, train
 from commonweal.learning.weights import Weights, initial_weights
 from commonweal.protocol.committee import draw_committee
@@ -87,6 +87,7 @@ class Network:
         self.memories: dict[int, ScoringMemory] = {}
         self.ledger = Ledger()
         self.accuracies: list[float] = []
+        self._before: tuple[Weights, Sequence[Candidate]] | None = None
         self._last: tuple[Vectors, Vectors] | None = None
         self._step: Vector = np.zeros(_count(self.model), np.float32)
         self._data = {m: self._local(m) for m in range(len(task.parts))}
@@ -114,6 +115,7 @@ class Network:
             Candidate(m, _address(m), _unflatten(delta, self.model)) for m, delta in sent.items()
         ]
         scores = self._judge(round_, committee, candidates)
+        self._before = self.model, candidates
         self._advance(scores, candidates)
 
     def _train(self, member: int, round_: int) -> Vector:
@@ -152,6 +154,8 @@ class Network:
         ballots = {}
         for seat, judge in enumerate(committee):
             memory = self.memories.get(judge) or ScoringMemory(key=_seed(self.plan.seed, 0, judge))
+            if self._before is not None:
+                memory = recall_round(memory, *self._before)
             ballot, self.memories[judge] = score_updates(
                 self.task.spec,
                 self.model,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from zipfile import BadZipFile
 
@@ -179,6 +179,23 @@ def remember(
         standing=MappingProxyType({**memory.standing, **standing}),
         sketches=np.concatenate([memory.sketches[kept], sketches]),
         records=np.concatenate([memory.records[kept], records]),
+    )
+
+
+def has_seen(memory: ScoringMemory, base: bytes) -> bool:
+    """Whether it holds updates of the model `base` (SHA-256 of its bytes)."""
+    return bool(np.any(memory.records["base"] == np.bytes_(base)))
+
+
+def recall(
+    memory: ScoringMemory, members: Sequence[int], sketches: Sketches, base: bytes
+) -> ScoringMemory:
+    """The memory with the updates of a round that this validator did not judge."""
+    records = np.array([(memory.rounds, member, base) for member in members], _RECORD)
+    return replace(
+        memory,
+        sketches=np.concatenate([memory.sketches, sketches]),
+        records=np.concatenate([memory.records, records]),
     )
 
 

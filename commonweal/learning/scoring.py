@@ -28,6 +28,8 @@ from commonweal.learning.memory import (
     compute_sketches,
     find_contradictions,
     find_copies,
+    has_seen,
+    recall,
     remember,
 )
 from commonweal.learning.training import evaluate_samples, train
@@ -36,7 +38,7 @@ from commonweal.learning.weights import Weights, encode_weights
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Address, Score
 
-__all__ = ["Candidate", "InvalidMemory", "ScoringMemory", "score_updates"]
+__all__ = ["Candidate", "InvalidMemory", "ScoringMemory", "recall_round", "score_updates"]
 
 # Random directions in d dimensions have a cosine of about 1/sqrt(d): what is below four or
 # five of these is noise, and must never be paid for.
@@ -112,6 +114,22 @@ def score_updates(
     fresh = [at for at, member in enumerate(members) if member not in copies]
     kept = tuple(members[at] for at in fresh)
     return ballot, remember(memory, standing, kept, sketches[fresh], base)
+
+
+def recall_round(
+    memory: ScoringMemory, parent: Weights, candidates: Sequence[Candidate]
+) -> ScoringMemory:
+    """Learn what was sent in an earlier round, from `parent`, that this validator did not judge.
+
+    Else an update of that round could be sent again to whoever sits for the first time.
+    """
+    base = hashlib.sha256(encode_weights(parent)).digest()
+    usable = [c for c in candidates if _fault_score(c, parent) is None]
+    if has_seen(memory, base) or not usable:
+        return memory
+    units, _ = _flatten([c.delta for c in usable if c.delta is not None], parent)
+    members = [c.member for c in usable]
+    return recall(memory, members, compute_sketches(memory.key, units), base)
 
 
 def _fault_score(candidate: Candidate, parent: Weights) -> Score | None:

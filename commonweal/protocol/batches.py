@@ -26,6 +26,7 @@ from commonweal.protocol.events import (
     BallotsRevealed,
     ChainEvent,
     ModelAttested,
+    RoundOpened,
     RoundTallied,
     UpdatesCommitted,
     UpdatesRevealed,
@@ -69,6 +70,7 @@ class RoundRecord:
 
     job: int
     round: int
+    parent_model: Digest | None = None
     batches: tuple[CommitmentBatch, ...] = ()
     reveals: tuple[bytes, ...] = ()  # per reveal call: (uint16 member, bytes32 digest) records
     digests: Mapping[int, Digest] = field(default_factory=dict)  # by revealed member
@@ -98,6 +100,8 @@ def collect_round(events: Iterable[ChainEvent], job: int, round_: int) -> RoundR
 def apply_event(record: RoundRecord, event: ChainEvent) -> RoundRecord:
     """`event` must be of the record's round; kinds that no later call repeats change nothing."""
     match event:
+        case RoundOpened():
+            return replace(record, parent_model=event.parent_model)
         case UpdatesCommitted():
             batch = CommitmentBatch(event.batch, unpack_entries(event.entries))
             return replace(record, batches=(*record.batches, batch))

@@ -6,7 +6,13 @@ from learning_samples import address
 
 from commonweal.learning.data import Dataset, LocalData
 from commonweal.learning.encoding import compute_delta
-from commonweal.learning.scoring import Candidate, InvalidMemory, ScoringMemory, score_updates
+from commonweal.learning.scoring import (
+    Candidate,
+    InvalidMemory,
+    ScoringMemory,
+    recall_round,
+    score_updates,
+)
 from commonweal.learning.training import train
 from commonweal.learning.weights import Weights, initial_weights
 from commonweal.protocol.specs import (
@@ -166,6 +172,26 @@ def test_an_update_of_an_earlier_round_scores_zero_whoever_sends_it(honest, loca
     assert scores[0] > 0
     assert scores[1] > 0
     assert scores[2] == scores[9] == 0
+
+
+def test_who_sits_for_the_first_time_sees_what_was_sent_in_the_round_before(honest, local):
+    later = {name: tensor + honest[0].delta[name] for name, tensor in PARENT.items()}
+    fresh = [candidate(member, train_delta(member, later)) for member in (0, 1)]
+    sent = [*fresh, honest[2]]
+    unaware, _ = score_updates(SPEC, later, sent, local, MEMORY, seed=2)
+    faulty = candidate(8, None, "unavailable")
+    aware, _ = score_updates(
+        SPEC, later, sent, local, recall_round(MEMORY, PARENT, [*honest, faulty]), seed=2
+    )
+    assert unaware[2] > 0
+    assert aware[2] == 0
+    assert aware[0] > 0
+    assert aware[1] > 0
+
+
+def test_a_round_it_judged_itself_is_not_recalled_again(honest, local):
+    _, memory = score_updates(SPEC, PARENT, honest, local, MEMORY, seed=1)
+    assert recall_round(memory, PARENT, honest) is memory
 
 
 def test_after_a_failed_round_its_sender_may_repeat_an_update_and_nobody_else(honest, local):
