@@ -1,0 +1,72 @@
+"""The lab itself, for two rounds each; what it measures at length is not a test's business."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.attacks.attacks import ATTACKS, Scene
+from bench.attacks.liars import LIES, Courtroom
+from bench.attacks.network import Network, Plan
+from bench.attacks.tasks import Task, make_task
+from commonweal.protocol.types import Score
+
+SIZE = 50
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return replace(make_task("digits", 0.5, 0, 10, None), rounds=2)
+
+
+def make_scene(round_: int, *, first: bool) -> Scene:
+    random = np.random.default_rng(round_)
+
+    def some(rows: int) -> np.ndarray:
+        return random.standard_normal((rows, SIZE)).astype(np.float32)
+
+    return Scene(
+        round=round_,
+        honest=some(6),
+        own=some(4),
+        last_honest=None if first else some(6),
+        last_own=None if first else some(4),
+        last_step=np.zeros(SIZE, np.float32) if first else some(1)[0],
+        references=some(5),
+        random=random,
+    )
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize(("round_", "first"), [(1, True), (8, False)])
+def test_each_attacker_sends_something_that_could_be_a_delta(
+    name: str, round_: int, first: bool
+) -> None:
+    sent = ATTACKS[name].craft(make_scene(round_, first=first))
+    assert sent.shape == (4, SIZE)
+    assert np.isfinite(sent).all()
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_each_liar_gives_every_member_a_score(lie: str) -> None:
+    honest = {member: Score(1000 * (member % 5)) for member in range(10)}
+    ballot = LIES[lie](Courtroom(honest, frozenset({1, 2}), np.random.default_rng(0)))
+    assert ballot.keys() == honest.keys()
+    assert ballot != honest
+
+
+def test_whoever_attacks_openly_earns_nothing_and_loses_what_it_cost(task: Task) -> None:
+    result = Network(task, Plan("sign-flip", 4, 0, "constant", 0)).run()
+    assert result.honest_pay_share == 1.0
+    assert result.best_attacker_profit < 0
+
+
+def test_without_attackers_all_pay_goes_to_the_honest(task: Task) -> None:
+    result = Network(task, Plan(None, 4, 0, "constant", 0)).run()
+    assert result.honest_pay_share == 1.0
+    assert result.lowest_over_median_honest_pay > 0
+
+
+def test_the_same_plan_gives_the_same_result(task: Task) -> None:
+    plan = Plan("adaptive", 4, 1, "favouring", 3)
+    assert Network(task, plan).run() == Network(task, plan).run()
