@@ -19,7 +19,7 @@ _NEAREST = {
     "contracts/ProviderRegistry.sol": ("ProviderRegistry", "Faults"),
     "contracts/Rewards.sol": ("Rewards", "Rounds"),
     "contracts/RoundProgress.sol": _ROUNDS,
-    "contracts/RoundStore.sol": (*_ROUNDS, "Rosters"),
+    "contracts/RoundStore.sol": (*_ROUNDS, "Rosters", "ManyMembers"),
     "contracts/Settlement.sol": _ROUNDS,
     "contracts/Updates.sol": (*_ROUNDS, "Rosters"),
     "contracts/libraries/Committees.sol": ("Rounds", "Appeals"),
