@@ -27,7 +27,7 @@ class ChainLog:
         """What was announced up to block `at` of one of a job's latest two rounds."""
         with self._lock:
             self._refresh(at)
-            return collect_round(self._rounds[job][round_], job, round_)
+            return collect_round(self._rounds[job].get(round_, ()), job, round_)
 
     def announcements(self, at: int) -> dict[Address, ProviderAnnounced]:
         """The latest announcement of every provider."""

@@ -10,8 +10,7 @@ from typing import assert_never
 import structlog
 
 from commonweal.adapters.content.store import ContentNotFound, ContentStore
-from commonweal.errors import CommonwealError
-from commonweal.learning.scoring import ScoringMemory, recall_round
+from commonweal.learning.scoring import ScoringMemory
 from commonweal.learning.weights import Weights
 from commonweal.protocol.batches import RoundRecord
 from commonweal.protocol.manifests import manifest_cid
@@ -33,6 +32,7 @@ from node_agent.decisions import (
 from node_agent.errors import JobNotServed
 from node_agent.journal import Journal, Slot, SlotEntry
 from node_agent.localdata import LocalDataLibrary
+from node_agent.lookback import look_back
 from node_agent.models import (
     ModelLibrary,
     VerifiedUpdate,
@@ -151,14 +151,14 @@ class Duties:
         spec, parent = self._fetch_model(job)
         record = self._fetch_record(job, view)
         revealed = _revealed_round(job, record)
-        remembered = self._look_back(spec, job, view, left)
+        memory = self._remember(spec, job, view, left)
         until = time.monotonic() + left * _FETCH_SHARE
-        scores, memory = compute_ballot(
+        scores, memory_after = compute_ballot(
             spec,
             parent,
             self.updates.read(spec, revealed, until=until),
             self.data.fetch(spec),
-            remembered,
+            memory,
             job=action.job,
             round_=action.round,
             member=action.member,
@@ -167,28 +167,15 @@ class Duties:
             action.job, action.round, action.member, action.seat, scores
         )
         log.info("ballot made", job=action.job, round=action.round, seat=action.seat)
-        return self.journal.record(entry, memory)
+        return self.journal.record(entry, memory_after)
 
-    def _look_back(self, spec: JobSpec, job: JobView, view: NodeView, left: float) -> ScoringMemory:
-        """The node's memory of the job, and of the round before as far as that is to be had."""
+    def _remember(self, spec: JobSpec, job: JobView, view: NodeView, left: float) -> ScoringMemory:
         its = job.round
         data = self.journal.memory_before(its.job, its.round)
         memory = ScoringMemory() if data is None else ScoringMemory.from_bytes(data)
         before = self.chain_log.record(its.job, its.round - 1, view.block.number)
-        if before.parent_model is None or not before.digests:
-            return memory
-        try:
-            parent = self.models.fetch_weights(before.parent_model, spec)
-        except CommonwealError as error:
-            log.info("the model before is not to be had", job=its.job, reason=error.message)
-            return memory
-        revealed = RevealedRound(
-            before.job, before.round, before.parent_model, before.digests, job.trainers
-        )
         until = time.monotonic() + left * _LOOK_BACK_SHARE
-        return recall_round(
-            memory, parent, list(self.updates.read(spec, revealed, until=until).values())
-        )
+        return look_back(self.models, self.updates, spec, memory, before, job.trainers, until=until)
 
     def _attest(
         self, action: ComputeAndAttestModel, job: JobView, view: NodeView, left: float

@@ -38,7 +38,14 @@ from commonweal.learning.weights import Weights, encode_weights
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Address, Score
 
-__all__ = ["Candidate", "InvalidMemory", "ScoringMemory", "recall_round", "score_updates"]
+__all__ = [
+    "Candidate",
+    "InvalidMemory",
+    "ScoringMemory",
+    "recall_round",
+    "remembers_round",
+    "score_updates",
+]
 
 # Random directions in d dimensions have a cosine of about 1/sqrt(d): what is below four or
 # five of these is noise, and must never be paid for.
@@ -100,7 +107,7 @@ def score_updates(
     faults = {c.member: _fault_score(c, parent) for c in candidates}
     usable = [c for c in candidates if faults[c.member] is None]
     units, norms = _flatten([c.delta for c in usable if c.delta is not None], parent)
-    base = hashlib.sha256(encode_weights(parent)).digest()
+    base = _identify(parent)
     sketches = compute_sketches(memory.key, units)
     members = tuple(c.member for c in usable)
     copies = frozenset(find_copies(memory, members, sketches, base))
@@ -123,13 +130,25 @@ def recall_round(
 
     Else an update of that round could be sent again to whoever sits for the first time.
     """
-    base = hashlib.sha256(encode_weights(parent)).digest()
     usable = [c for c in candidates if _fault_score(c, parent) is None]
-    if has_seen(memory, base) or not usable:
+    if remembers_round(memory, parent) or not usable:
         return memory
+    base = _identify(parent)
     units, _ = _flatten([c.delta for c in usable if c.delta is not None], parent)
     members = [c.member for c in usable]
-    return recall(memory, members, compute_sketches(memory.key, units), base)
+    sketches = compute_sketches(memory.key, units)
+    copies = find_copies(memory, members, sketches, base)
+    fresh = [at for at, member in enumerate(members) if member not in copies]
+    return recall(memory, [members[at] for at in fresh], sketches[fresh], base)
+
+
+def remembers_round(memory: ScoringMemory, parent: Weights) -> bool:
+    """Whether updates of a round that started from `parent` are remembered."""
+    return has_seen(memory, _identify(parent))
+
+
+def _identify(model: Weights) -> bytes:
+    return hashlib.sha256(encode_weights(model)).digest()
 
 
 def _fault_score(candidate: Candidate, parent: Weights) -> Score | None:

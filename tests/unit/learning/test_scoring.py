@@ -194,6 +194,14 @@ def test_a_round_it_judged_itself_is_not_recalled_again(honest, local):
     assert recall_round(memory, PARENT, honest) is memory
 
 
+def test_a_copy_in_the_round_before_does_not_make_the_original_look_copied(honest, local):
+    """The round failed, so it starts again from the same model, and its sender sends it again."""
+    copied = candidate(9, honest[0].delta)
+    memory = recall_round(MEMORY, PARENT, [*honest, copied])
+    scores, _ = score_updates(SPEC, PARENT, honest, local, memory, seed=2)
+    assert all(scores[member] > 0 for member in HONEST)
+
+
 def test_after_a_failed_round_its_sender_may_repeat_an_update_and_nobody_else(honest, local):
     _, memory = score_updates(SPEC, PARENT, honest, local, MEMORY, seed=1)
     candidates = [*honest[:3], candidate(9, honest[3].delta)]
