@@ -17,6 +17,7 @@ from commonweal.protocol.manifests import manifest_cid
 from commonweal.protocol.messages import JoinMessage, Message
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import Digest
+from commonweal.worktime import timed
 from node_agent.chainlog import ChainLog
 from node_agent.decisions import (
     Action,
@@ -124,17 +125,20 @@ class Duties:
         spec, parent = self._fetch_model(job)
         seed = derive_seed(spec, "train", action.job, action.round, action.member)
         began = time.monotonic()
-        result = self.trainer.train(spec, parent, self.data.fetch(spec).train, seed=seed)
-        digest = store_update(
-            self.store,
-            spec,
-            parent,
-            result,
-            base=job.round.parent_model,
-            job=action.job,
-            round_=action.round,
-            trainer=job.trainers[action.member],
-        )
+        slot = {"job": action.job, "round": action.round}
+        with timed(log, "training", **slot):
+            result = self.trainer.train(spec, parent, self.data.fetch(spec).train, seed=seed)
+        with timed(log, "content", **slot):
+            digest = store_update(
+                self.store,
+                spec,
+                parent,
+                result,
+                base=job.round.parent_model,
+                job=action.job,
+                round_=action.round,
+                trainer=job.trainers[action.member],
+            )
         entry = self.signer.commit_update(action.job, action.round, action.member, digest)
         log.info(
             "update trained",
@@ -151,18 +155,22 @@ class Duties:
         spec, parent = self._fetch_model(job)
         record = self._fetch_record(job, view)
         revealed = _revealed_round(job, record)
-        memory = self._remember(spec, job, view, left)
-        until = time.monotonic() + left * _FETCH_SHARE
-        scores, memory_after = compute_ballot(
-            spec,
-            parent,
-            self.updates.read(spec, revealed, until=until),
-            self.data.fetch(spec),
-            memory,
-            job=action.job,
-            round_=action.round,
-            member=action.member,
-        )
+        slot = {"job": action.job, "round": action.round}
+        with timed(log, "content", **slot):
+            memory = self._remember(spec, job, view, left)
+            until = time.monotonic() + left * _FETCH_SHARE
+            candidates = self.updates.read(spec, revealed, until=until)
+        with timed(log, "scoring", **slot):
+            scores, memory_after = compute_ballot(
+                spec,
+                parent,
+                candidates,
+                self.data.fetch(spec),
+                memory,
+                job=action.job,
+                round_=action.round,
+                member=action.member,
+            )
         entry = self.signer.commit_ballot(
             action.job, action.round, action.member, action.seat, scores
         )
@@ -185,11 +193,15 @@ class Duties:
         if not record.scores:
             raise ContentNotFound("the tally is not in the node's events yet", job=action.job)
         verified = verified_updates(record.digests, record.scores, job.trainers)
-        deltas = self._fetch_deltas(spec, job, record, verified, left)
-        model = compute_next_model(spec, parent, verified, deltas)
-        digest = self.models.store_model(
-            spec, model, job.round.parent_model, action.job, action.round, verified
-        )
+        slot = {"job": action.job, "round": action.round}
+        with timed(log, "content", **slot):
+            deltas = self._fetch_deltas(spec, job, record, verified, left)
+        with timed(log, "scoring", **slot):
+            model = compute_next_model(spec, parent, verified, deltas)
+        with timed(log, "content", **slot):
+            digest = self.models.store_model(
+                spec, model, job.round.parent_model, action.job, action.round, verified
+            )
         entry = self.signer.attest_model(action.job, action.round, action.seat, digest)
         log.info("model computed", job=action.job, round=action.round, model=manifest_cid(digest))
         self._resend(SendSigned(self.journal.record(entry).message, action.ends_at), view, left)
@@ -220,18 +232,22 @@ class Duties:
 
     def _publish(self, digest: Digest) -> None:
         if digest not in self._published:
-            self.publisher.publish(manifest_cid(digest))
+            with timed(log, "content"):
+                self.publisher.publish(manifest_cid(digest))
             self._published.add(digest)
 
     def _send(self, message: Message, view: NodeView, left: float) -> None:
-        self.sender.submit(Sending(message, view.block.number, left))
+        with timed(log, "chain", kind=message.kind):
+            self.sender.submit(Sending(message, view.block.number, left))
 
     def _fetch_model(self, job: JobView) -> tuple[JobSpec, Weights]:
-        spec = self.models.fetch_spec(job.job.parameters.spec_digest)
-        return spec, self.models.fetch_weights(job.round.parent_model, spec)
+        with timed(log, "content", job=job.job.job, round=job.round.round):
+            spec = self.models.fetch_spec(job.job.parameters.spec_digest)
+            return spec, self.models.fetch_weights(job.round.parent_model, spec)
 
     def _fetch_record(self, job: JobView, view: NodeView) -> RoundRecord:
-        record = self.chain_log.record(job.round.job, job.round.round, view.block.number)
+        with timed(log, "chain", job=job.job.job, round=job.round.round):
+            record = self.chain_log.record(job.round.job, job.round.round, view.block.number)
         if record.digests.keys() != job.round.revealed:
             raise ContentNotFound(
                 "the reveals are not in the node's events yet",

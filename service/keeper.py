@@ -16,6 +16,7 @@ from commonweal.adapters.transactions import TransactionSender
 from commonweal.protocol.batches import ContractCall
 from commonweal.protocol.keeping import Transition, due_transition, transition_call
 from commonweal.protocol.types import SCORE_INVALID, JobState
+from commonweal.worktime import timed
 from service.repository import Repository
 from service.views import JobView
 
@@ -114,9 +115,13 @@ class Keeper:
         """Whether it was done by us."""
         call, key = duty.call, f"{duty.intent}:{self.rewinds}"
         try:
-            self._sender.send(key, call.contract, call.function, *call.args, gas=duty.gas)
+            with timed(log, "chain", intent=duty.intent):
+                receipt = self._sender.send(
+                    key, call.contract, call.function, *call.args, gas=duty.gas
+                )
         except ContractReverted as error:
             log.debug("duty not due any more", intent=duty.intent, error=error.name)
             return False
-        log.info("duty done", intent=duty.intent, function=call.function)
+        block = receipt.block_number
+        log.info("duty done", intent=duty.intent, function=call.function, block=block)
         return True

@@ -12,6 +12,7 @@ from commonweal.adapters.transactions import Receipt, TransactionSender
 from commonweal.errors import CommonwealError
 from commonweal.protocol.batches import ContractCall, draw_committee
 from commonweal.protocol.events import JobCreated
+from commonweal.worktime import timed
 from service.batching import Batch, Sorted, blame
 from service.claims import Claims
 from service.mailbox import MINED, REFUSED, SENT, Letter, Mailbox, PostedOffer
@@ -57,7 +58,8 @@ class Relay:
     def send(self, batch: Batch) -> None:
         self._mailbox.mark_sent(batch.ids)
         try:
-            receipt = self._send_calls(batch)
+            with timed(log, "chain", job=batch.job, kind=batch.kind):
+                receipt = self._send_calls(batch)
         except ContractReverted as error:
             self._take_apart(batch, error)
         except CommonwealError:
