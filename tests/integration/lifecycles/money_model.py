@@ -1,7 +1,8 @@
 """The protocol's money, modelled without the contracts: wallets, stakes, escrows, credits, slashes.
 
-Written from docs/protocol.md. Each method takes the time of the block it would be mined in, and
-either changes the model or raises Refused and changes nothing. Rounds are in `round_model`.
+Written from docs/protocol.md; what faults cost comes from commonweal.protocol. Each method takes
+the time of the block it would be mined in, and either changes the model or raises Refused and
+changes nothing. Rounds are in `round_model`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
-from commonweal.protocol.types import BPS, JobParameters, JobState, ProtocolParameters, Role
+from commonweal.protocol import stakes
+from commonweal.protocol.types import (
+    Fault,
+    JobParameters,
+    JobState,
+    ProtocolParameters,
+    Role,
+    Wei,
+)
 
 UNITS = 2**31  # of a job's escrow
 
@@ -44,13 +53,14 @@ class Stake:
     jailed_until: int = 0
 
     def take(self, amount: int) -> int:
-        """Free first, then unbonding, then locked; never more than there is."""
-        taken = 0
-        for part in Part:
-            piece = min(amount - taken, self.parts[part])
-            self.parts[part] -= piece
-            taken += piece
+        parts = stakes.Stake(*(Wei(self.parts[part]) for part in Part))
+        left, taken = stakes.take_stake(parts, Wei(amount))
+        self.parts = Counter({part: getattr(left, part.value) for part in Part})
         return taken
+
+    def miss_duty(self, rules: ProtocolParameters, now: int) -> None:
+        conduct = stakes.miss_duty(stakes.Conduct(self.missed, self.jailed_until), rules, now)
+        self.missed, self.jailed_until = conduct.missed_duties, conduct.jailed_until
 
 
 @dataclass
@@ -58,7 +68,7 @@ class Slash:
     provider: str
     amount: int
     bounty: int
-    prover: str | None
+    prover: str
     settleable_at: int
     settled: bool = False
 
@@ -146,11 +156,11 @@ class MoneyModel(ABC):
         require(now >= stake.jailed_until, "NotYet")
         stake.jailed_until = stake.missed = 0
 
-    def slash(self, provider: str, amount: int, prover: str | None, now: int) -> None:
+    def slash(self, provider: str, amount: int, fault: Fault, prover: str, now: int) -> None:
         if amount == 0:
             return
         taken = self.stakes[provider].take(amount)
-        bounty = min(taken * self.rules.bounty_bps // BPS, self.rules.bounty_cap) if prover else 0
+        bounty = stakes.compute_bounty(self.rules, fault, Wei(taken))
         at = now + self.rules.appeal_window
         self.slashes.append(Slash(provider, taken, bounty, prover, at))
 
@@ -161,15 +171,11 @@ class MoneyModel(ABC):
         require(not held.settled, "SlashAlreadySettled")
         require(now >= held.settleable_at, "NotYet")
         held.settled = True
-        if held.prover:
-            self.wallets[held.prover] += held.bounty
+        self.wallets[held.prover] += held.bounty
         self.wallets[self.rules.treasury] += held.amount - held.bounty
 
     def miss_duty(self, provider: str, now: int) -> None:
-        stake = self.stakes[provider]
-        stake.missed += 1
-        if stake.missed >= self.rules.max_missed_duties and not stake.jailed_until:
-            stake.jailed_until = now + self.rules.unjail_delay
+        self.stakes[provider].miss_duty(self.rules, now)
 
     # Jobs
 

@@ -11,9 +11,9 @@ from money_model import Job, MoneyModel, Refused, require
 
 from commonweal.protocol.committee import compute_seed, compute_weight, draw_committee
 from commonweal.protocol.rewards import split_round
+from commonweal.protocol.stakes import compute_slash, is_missed_duty
 from commonweal.protocol.types import (
     ABANDONED_AFTER,
-    BPS,
     SCORE_INVALID,
     SCORE_UNAVAILABLE,
     SEED_DELAY,
@@ -205,25 +205,15 @@ class ProtocolModel(MoneyModel):
         require((job, round_, member, fault) not in self.proven, "FaultAlreadyProven")
         self.proven.add((job, round_, member, fault))
         its = self._job(job).members[member]
-        prover = None if fault is Fault.INVALID_UPDATE else tick.sender
-        amount = its.stake * self._slash_bps(fault) // BPS
-        self.slash(its.provider, amount, prover, tick.now)
-        if fault in (Fault.ABSENT, Fault.UNAVAILABLE_UPDATE):
+        amount = compute_slash(self.rules, fault, Wei(its.stake))
+        self.slash(its.provider, amount, fault, tick.sender, tick.now)
+        if is_missed_duty(fault):
             self.miss_duty(its.provider, tick.now)
 
     def is_proven(self, fault: Fault, job: int, round_: int, place: int) -> bool:
         past = self.past[job, round_]
         member = past.committee[place] if fault is Fault.ABSENT else place
         return (job, round_, member, fault) in self.proven
-
-    def _slash_bps(self, fault: Fault) -> int:
-        return {
-            Fault.UNREVEALED: self.rules.unrevealed_slash_bps,
-            Fault.INVALID_UPDATE: self.rules.invalid_slash_bps,
-            Fault.UNAVAILABLE_UPDATE: 0,
-            Fault.ABSENT: self.rules.absent_slash_bps,
-            Fault.EQUIVOCATION: self.rules.equivocation_slash_bps,
-        }[fault]
 
     # How phases end
 

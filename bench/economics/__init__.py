@@ -1,0 +1,1 @@
+"""What each strategy earns: the scoring code's own ballots, the contracts' own arithmetic."""
