@@ -12,6 +12,7 @@ from commonweal.protocol.specs import (
     AggregationSpec,
     DataSpec,
     EncodingSpec,
+    FloatEncoding,
     JobSpec,
     LimitsSpec,
     MlpModel,
@@ -29,7 +30,7 @@ class Task:
 
     trainers: int
     hidden: tuple[int, ...]
-    encoding: EncodingSpec = EncodingSpec()  # noqa: RUF009 - frozen
+    encoding: EncodingSpec = FloatEncoding()  # noqa: RUF009 - frozen
     seed: int = 0
 
     @cached_property

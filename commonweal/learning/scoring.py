@@ -196,7 +196,8 @@ def _measure(
 
 def _train_reference(spec: JobSpec, parent: Weights, data: Dataset, seed: int) -> Vectors:
     """The direction in which this validator's own data move the model, a unit vector (d,)."""
-    training = spec.training.model_copy(update={"epochs": spec.scoring.reference_epochs})
+    length = {"epochs": spec.scoring.reference_epochs, "steps": None}
+    training = spec.training.model_copy(update=length)
     result = train(spec.model_copy(update={"training": training}), parent, data, seed=seed)
     units, _ = _flatten([compute_delta(result.weights, parent)], parent)
     reference: Vectors = units[0]

@@ -19,7 +19,7 @@ from commonweal.learning.data import Dataset
 from commonweal.learning.models import forward
 from commonweal.learning.optimisers import build_optimiser
 from commonweal.learning.weights import Weights
-from commonweal.protocol.specs import JobSpec
+from commonweal.protocol.specs import JobSpec, TrainingSpec
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ class TrainingDiverged(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """`loss` is the mean over the last epoch's samples, without the proximal term."""
+    """`loss` is the mean over the last pass's samples, without the proximal term."""
 
     weights: Weights
     samples: int
@@ -56,8 +56,8 @@ def train(spec: JobSpec, weights: Weights, data: Dataset, *, seed: int) -> Train
         run = _Run(spec, weights, data, device)
         generator = np.random.Generator(np.random.PCG64([spec.training.seed, seed]))
         loss = math.nan
-        for _ in range(spec.training.epochs):
-            loss = run.epoch(generator.permutation(len(data)))
+        for size in _passes(spec.training, len(data)):
+            loss = run.epoch(generator.permutation(len(data))[:size])
         trained = {name: tensor.detach().cpu().numpy() for name, tensor in run.weights.items()}
     if not (math.isfinite(loss) and all(np.isfinite(tensor).all() for tensor in trained.values())):
         raise TrainingDiverged("training diverged", loss=str(loss), samples=len(data))
@@ -102,6 +102,15 @@ def predict(
         probabilities: np.ndarray[tuple[int, int], np.dtype[np.float64]]
         probabilities = torch.cat(logits).softmax(dim=1).cpu().numpy()
         return probabilities
+
+
+def _passes(training: TrainingSpec, samples: int) -> list[int]:
+    """Samples to take in each pass over the data: all, or in the last what is left of `steps`."""
+    if training.steps is None:
+        return [samples] * training.epochs
+    per_epoch = -(-samples // training.batch_size)
+    whole, left = divmod(training.steps, per_epoch)
+    return [samples] * whole + [left * training.batch_size] * (left > 0)
 
 
 class _Run:

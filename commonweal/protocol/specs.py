@@ -65,14 +65,57 @@ class TrainingSpec(_Spec):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    steps: Annotated[
+        int | None, Field(ge=1, le=1_000_000, description="batches per round, instead of epochs")
+    ] = None
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     proximal: Annotated[float, Field(ge=0, le=100, description="FedProx mu")] = 0.0
     clip_norm: Annotated[float | None, Field(gt=0)] = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
+    @model_validator(mode="after")
+    def _require_one_length(self) -> TrainingSpec:
+        if self.steps is not None and self.epochs != 1:
+            raise ValueError(f"steps {self.steps} and epochs {self.epochs}: give one of them")
+        return self
 
-class EncodingSpec(_Spec):
+
+BlockLength = Annotated[
+    Literal[16, 32, 64, 128, 256, 512, 1024], Field(description="values that share one scale")
+]
+OneIn = Annotated[int, Field(ge=2, le=100_000, description="one value in so many is sent")]
+
+
+class FloatEncoding(_Spec):
     kind: Literal["fp32", "fp16"] = "fp32"
+
+
+class BlockEncoding(_Spec):
+    """Integers of 8 or 4 bits, each block with a power-of-two scale."""
+
+    kind: Literal["int8", "int4"]
+    block: BlockLength = 128
+
+
+class TopKEncoding(_Spec):
+    """The values of greatest magnitude as float32, and where they stand."""
+
+    kind: Literal["top-k"]
+    one_in: OneIn = 32
+
+
+class QuantisedTopKEncoding(_Spec):
+    """The values of greatest magnitude as integers in blocks, and where they stand."""
+
+    kind: Literal["top-k-int8", "top-k-int4"]
+    one_in: OneIn = 32
+    block: BlockLength = 64
+
+
+EncodingSpec = Annotated[
+    FloatEncoding | BlockEncoding | TopKEncoding | QuantisedTopKEncoding,
+    Field(discriminator="kind"),
+]
 
 
 class AggregationSpec(_Spec):
@@ -109,7 +152,7 @@ class JobSpec(_Spec):
     name: Annotated[str, Field(min_length=1, max_length=120)]
     model: ModelSpec
     training: TrainingSpec = TrainingSpec()
-    encoding: EncodingSpec = EncodingSpec()
+    encoding: EncodingSpec = FloatEncoding()
     aggregation: AggregationSpec = AggregationSpec()
     scoring: ScoringSpec = ScoringSpec()
     data: DataSpec

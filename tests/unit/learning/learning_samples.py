@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from commonweal.learning.weights import Weights, shapes_of
-from commonweal.protocol.specs import DataSpec, EncodingSpec, JobSpec, MlpModel, TrainingSpec
+from commonweal.protocol.specs import DataSpec, FloatEncoding, JobSpec, MlpModel, TrainingSpec
 from commonweal.protocol.types import Address
 
 MODEL = MlpModel(inputs=64, hidden=(16,), classes=10)
@@ -15,7 +15,7 @@ SPEC = JobSpec(
     training=TrainingSpec(epochs=2, batch_size=16, learning_rate=0.1),
     data=DataSpec(features=(64,), classes=10),
 )
-HALF = SPEC.model_copy(update={"encoding": EncodingSpec(kind="fp16")})
+HALF = SPEC.model_copy(update={"encoding": FloatEncoding(kind="fp16")})
 
 
 def random_weights(seed: int, scale: float = 1.0) -> Weights:

@@ -128,6 +128,35 @@ def test_balanced_loss_does_not_teach_the_label_mix():
     assert spread["balanced-cross-entropy"] < 0.2
 
 
+def test_steps_are_epochs_in_other_words():
+    """150 samples in batches of 16: ten steps are an epoch, and the last batch is a short one."""
+    data = make_data()
+    epochs = train(make_spec(epochs=2), start(make_spec()), data, seed=1)
+    steps = train(make_spec(epochs=1, steps=20), start(make_spec()), data, seed=1)
+    assert encode_weights(steps.weights) == encode_weights(epochs.weights)
+    assert steps.loss == epochs.loss
+
+
+def test_steps_may_end_within_an_epoch():
+    """A step of one batch at momentum 0 is as long as the gradient: more steps, another model."""
+    data = make_data()
+    ends = [
+        encode_weights(
+            train(make_spec(epochs=1, steps=n), start(make_spec()), data, seed=1).weights
+        )
+        for n in (1, 9, 10, 11)
+    ]
+    assert len(set(ends)) == 4
+    assert ends[2] == encode_weights(
+        train(make_spec(epochs=1), start(make_spec()), data, seed=1).weights
+    )
+
+
+def test_steps_and_epochs_together_say_nothing():
+    with pytest.raises(ValueError, match="steps 5 and epochs 2"):
+        TrainingSpec(epochs=2, steps=5)
+
+
 def test_divergence_is_an_error_with_a_code():
     spec = make_spec("logistic", learning_rate=10.0, epochs=200)
     data = make_data()

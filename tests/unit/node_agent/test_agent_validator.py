@@ -25,7 +25,7 @@ from commonweal.protocol.manifests import (
     encode_manifest,
     manifest_cid,
 )
-from commonweal.protocol.specs import DataSpec, EncodingSpec, JobSpec, LogisticModel
+from commonweal.protocol.specs import DataSpec, FloatEncoding, JobSpec, LogisticModel
 from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Digest, Score
 from node_agent import validator
 from node_agent.server import ContentServer
@@ -121,7 +121,7 @@ PAYLOADS: dict[str, Callable[[], bytes]] = {
     "another shape": lambda: encode_update(
         initial_weights(LogisticModel(inputs=4, classes=2), 1), SPEC.encoding
     ),
-    "another precision": lambda: encode_update(DELTA, EncodingSpec(kind="fp16")),
+    "another precision": lambda: encode_update(DELTA, FloatEncoding(kind="fp16")),
     "a header that lies about a shape": _lying_header,
     "a header that lies about its length": _lying_length,
     "cut off": lambda: _payload()[:-1],

@@ -17,7 +17,7 @@ from commonweal.protocol.manifests import (
     decode_manifest,
     manifest_cid,
 )
-from commonweal.protocol.specs import EncodingSpec, JobSpec
+from commonweal.protocol.specs import FloatEncoding, JobSpec
 from commonweal.protocol.types import (
     SCORE_INVALID,
     SCORE_UNAVAILABLE,
@@ -121,7 +121,7 @@ def test_changed_verdict_is_named(job: HonestJob) -> None:
 def test_update_of_another_encoding_than_it_says_is_named(job: HonestJob) -> None:
     evidence, spec = job.evidence(), decode_manifest(job.content.blocks[job.parameters.spec_digest])
     assert isinstance(spec, JobSpec)
-    other = spec.model_copy(update={"encoding": EncodingSpec(kind="fp16")})
+    other = spec.model_copy(update={"encoding": FloatEncoding(kind="fp16")})
     digest = job.content.put_manifest(other)
     parameters = replace(job.parameters, spec_digest=digest)
     evidence = alter(evidence, ev.JobCreated, parameters=parameters)
