@@ -25,7 +25,7 @@ setup: node_modules/.installed ## install everything into .venv and node_modules
 	@touch $@
 
 .venv/.installed: pyproject.toml | .venv/.created
-	$(BIN)/python -m pip install --quiet --editable '.[local,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[node,local,dev]'
 	@touch $@
 
 node_modules/.installed: package-lock.json package.json | .venv/.installed

@@ -26,6 +26,7 @@ from commonweal.adapters.keystore import load_account, read_password
 from commonweal.adapters.rpc import ChainUnavailable
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
 from commonweal.errors import CommonwealError
+from commonweal.extras import require_extra
 from commonweal.protocol.types import Address, Role, Wei
 from node_agent.agent import Agent
 from node_agent.chainlog import ChainLog
@@ -122,6 +123,7 @@ def run_node(
 def _run_alone(
     config: NodeConfig, stop: threading.Event, *, direct: bool, trainer: Trainer | None
 ) -> None:
+    require_extra("torch")
     chain = open_chain(config)
     account = open_operator(config)
     store = open_store(config)

@@ -28,6 +28,7 @@ from commonweal.devnet.results import (
 )
 from commonweal.devnet.screen import Screen
 from commonweal.errors import Unavailable
+from commonweal.extras import require_extra
 from commonweal.jobfile import JobFile, load_job_file
 from commonweal.learning.data import digits_test_part
 from commonweal.learning.weights import decode_weights, shapes_of
@@ -99,6 +100,7 @@ def run_demo(
     Leaves no process behind, unless `keep` is given and it got to the end. A temporary folder
     stays only if it may be needed: after a failure, or with `keep`.
     """
+    require_extra("torch")
     started = time.monotonic()
     folder = data_dir or Path(tempfile.mkdtemp(prefix="weal-demo-"))
     network = Network(folder.resolve(), PLANS, seed=seed, outlives=keep)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from commonweal.extras import require_extra
 from commonweal.learning.data_files import (
     CsvSource,
     Dataset,
@@ -146,10 +145,7 @@ def _even_out(
 
 def _load_digits() -> Dataset:
     """Read from scikit-learn's package data; importing scikit-learn would take seconds per node."""
-    package = importlib.util.find_spec("sklearn")
-    if package is None or package.origin is None:
-        raise InvalidData("the digits come with scikit-learn, which is not installed")
-    path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    path = require_extra("sklearn") / "datasets" / "data" / "digits.csv.gz"
     table = np.loadtxt(path, delimiter=",")  # 64 pixels from 0 to 16, then the label
     return Dataset((table[:, :-1] / 16.0).astype(np.float32), table[:, -1].astype(np.int64))
 

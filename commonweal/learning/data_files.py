@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from commonweal.errors import InvalidInput
+from commonweal.extras import require_extra
 
 Columns = dict[str, Sequence[Any]]
 
@@ -110,6 +111,7 @@ def _read_csv(source: CsvSource) -> Columns:
 
 
 def _read_parquet(source: ParquetSource) -> Columns:
+    require_extra("pyarrow")
     import pyarrow  # type: ignore[import-untyped]
     from pyarrow import parquet
 

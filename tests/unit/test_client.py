@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import threading
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
+from commonweal import AsyncClient
 from commonweal.adapters.chain import Block
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.deployment import CONTRACTS, Deployment
@@ -106,6 +109,42 @@ def coordinator() -> Iterator[Coordinator]:
 def client(coordinator: Coordinator) -> Iterator[Client]:
     with Client(coordinator.url) as client:
         yield client
+
+
+def test_the_asynchronous_client_has_every_verb_of_the_other() -> None:
+    def verbs(kind: type) -> dict[str, list[str]]:
+        return {
+            name: list(inspect.signature(member).parameters)
+            for name, member in vars(kind).items()
+            if inspect.isfunction(member) and not name.startswith("_")
+        }
+
+    assert verbs(AsyncClient) == verbs(Client)
+
+
+def test_the_asynchronous_client_asks_and_follows(coordinator: Coordinator) -> None:
+    events = b'id: 7\nevent: job-state\ndata: {"state": "completed"}\n\n'
+    coordinator.expect("GET", "/v1/jobs/3", (200, {"job": 3}))
+    coordinator.expect("GET", "/v1/jobs/3/events", (200, events))
+
+    async def use() -> tuple[dict[str, Any], dict[str, Any]]:
+        async with AsyncClient(coordinator.url) as client:
+            job = await client.job(3)
+            return job, await anext(client.watch(3))
+
+    job, event = asyncio.run(use())
+    assert job == {"job": 3}
+    assert event == {"id": "7", "event": "job-state", "data": {"state": "completed"}}
+
+
+def test_the_asynchronous_client_raises_the_same_errors(coordinator: Coordinator) -> None:
+    async def ask() -> None:
+        async with AsyncClient(coordinator.url) as client:
+            await client.job(99)
+
+    with pytest.raises(CoordinatorError) as caught:
+        asyncio.run(ask())
+    assert caught.value.code == "not-found"
 
 
 def make_offer():  # type: ignore[no-untyped-def]

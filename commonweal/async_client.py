@@ -1,0 +1,86 @@
+"""The SDK for asyncio: every verb of `Client`, done by it in a thread. Nothing is written twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+
+from commonweal.adapters.chain import ChainReader
+from commonweal.client import Client
+from commonweal.jobfile import JobFile
+
+
+class AsyncClient:
+    """One coordinator, seen from outside; results and errors are those of `Client`."""
+
+    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
+        self._client = Client(url, timeout=timeout)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._client.close)
+
+    async def network(self) -> dict[str, Any]:
+        return await asyncio.to_thread(self._client.network)
+
+    async def jobs(self, state: str | None = None) -> Any:
+        return await asyncio.to_thread(self._client.jobs, state)
+
+    async def job(self, job: int) -> dict[str, Any]:
+        return await asyncio.to_thread(self._client.job, job)
+
+    async def members(self, job: int) -> Any:
+        return await asyncio.to_thread(self._client.members, job)
+
+    async def rounds(self, job: int) -> Any:
+        return await asyncio.to_thread(self._client.rounds, job)
+
+    async def updates(self, job: int, round_: int) -> Any:
+        return await asyncio.to_thread(self._client.updates, job, round_)
+
+    async def models(self, job: int) -> Any:
+        return await asyncio.to_thread(self._client.models, job)
+
+    async def payments(self, job: int) -> Any:
+        return await asyncio.to_thread(self._client.payments, job)
+
+    async def providers(self) -> Any:
+        return await asyncio.to_thread(self._client.providers)
+
+    async def offer(self, offer_id: str) -> dict[str, Any]:
+        return await asyncio.to_thread(self._client.offer, offer_id)
+
+    async def submit(
+        self,
+        job_file: JobFile,
+        *,
+        reader: ChainReader,
+        account: LocalAccount,
+        scratch: Path,
+        timeout: float = 60.0,  # noqa: ASYNC109 – the thread's own deadline
+    ) -> int:
+        return await asyncio.to_thread(
+            self._client.submit,
+            job_file,
+            reader=reader,
+            account=account,
+            scratch=scratch,
+            timeout=timeout,
+        )
+
+    async def watch(
+        self, job: int, *, last_event: str | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """A cancelled wait leaves its thread until the next event or the stream's next ping."""
+        events = self._client.watch(job, last_event=last_event)
+        while (event := await asyncio.to_thread(next, events, None)) is not None:
+            yield event
