@@ -11,7 +11,7 @@ import structlog
 
 from commonweal.adapters.content.store import ContentNotFound, ContentStore
 from commonweal.learning.scoring import ScoringMemory
-from commonweal.learning.weights import Weights
+from commonweal.learning.weights import Weights, decode_weights, encode_weights, shapes_of
 from commonweal.protocol.batches import RoundRecord
 from commonweal.protocol.manifests import manifest_cid
 from commonweal.protocol.messages import JoinMessage, Message
@@ -31,7 +31,8 @@ from node_agent.decisions import (
     Wait,
 )
 from node_agent.errors import JobNotServed
-from node_agent.journal import Journal, Slot, SlotEntry
+from node_agent.feedback import choose_base
+from node_agent.journal import Journal, Residual, Slot, SlotEntry
 from node_agent.localdata import LocalDataLibrary
 from node_agent.lookback import look_back
 from node_agent.models import (
@@ -79,7 +80,7 @@ class Duties:
             case Join():
                 self._send(self._join(action, _find(view, action.job), now), view, left)
             case TrainAndCommit():
-                self._send(self._train(action, _find(view, action.job)).message, view, left)
+                self._send(self._train(action, _find(view, action.job), view).message, view, left)
             case ScoreAndCommitBallot():
                 job = _find(view, action.job)
                 self._send(self._score(action, job, view, left).message, view, left)
@@ -121,25 +122,27 @@ class Duties:
             )
         return proof
 
-    def _train(self, action: TrainAndCommit, job: JobView) -> SlotEntry:
+    def _train(self, action: TrainAndCommit, job: JobView, view: NodeView) -> SlotEntry:
         spec, parent = self._fetch_model(job)
+        before = choose_base(self.journal, self.chain_log, job, view.block.number)
         seed = derive_seed(spec, "train", action.job, action.round, action.member)
         began = time.monotonic()
         slot = {"job": action.job, "round": action.round}
         with timed(log, "training", **slot):
             result = self.trainer.train(spec, parent, self.data.fetch(spec).train, seed=seed)
         with timed(log, "content", **slot):
-            digest = store_update(
+            update = store_update(
                 self.store,
                 spec,
                 parent,
                 result,
+                self._read_residual(spec, action.job, before),
                 base=job.round.parent_model,
                 job=action.job,
                 round_=action.round,
                 trainer=job.trainers[action.member],
             )
-        entry = self.signer.commit_update(action.job, action.round, action.member, digest)
+        entry = self.signer.commit_update(action.job, action.round, action.member, update.digest)
         log.info(
             "update trained",
             job=action.job,
@@ -147,7 +150,14 @@ class Duties:
             loss=round(result.loss, 4),
             seconds=round(time.monotonic() - began, 2),
         )
-        return self.journal.record(entry)
+        if update.residual is None:
+            return self.journal.record(entry)
+        residual = Residual(encode_weights(update.residual), before)
+        return self.journal.record(entry, residual=residual)
+
+    def _read_residual(self, spec: JobSpec, job: int, round_: int | None) -> Weights | None:
+        data = None if round_ is None else self.journal.residual(job, round_)
+        return None if data is None else decode_weights(data, shapes_of(spec.model))
 
     def _score(
         self, action: ScoreAndCommitBallot, job: JobView, view: NodeView, left: float

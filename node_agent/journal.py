@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter
 from sqlalchemy import (
     Boolean,
     Column,
+    Connection,
     Engine,
     Integer,
     LargeBinary,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     String,
     Table,
     create_engine,
+    delete,
     event,
     insert,
     select,
@@ -101,7 +103,13 @@ _memories = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
-
+_residuals = Table(
+    "residuals",
+    _metadata,
+    Column("job", Integer, primary_key=True, autoincrement=False),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
 _votes = Table(
     "votes",
     _metadata,
@@ -112,6 +120,14 @@ _votes = Table(
     Column("commitment", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """What a round's update left out; `base` is the round whose residual went into that update."""
+
+    data: bytes
+    base: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +154,17 @@ class Journal:
     def close(self) -> None:
         self._engine.dispose()
 
-    def record(self, entry: SlotEntry, memory: bytes | None = None) -> SlotEntry:
-        """Store a signed message, and with a ballot the scoring memory after it, in one step.
+    def record(
+        self,
+        entry: SlotEntry,
+        memory: bytes | None = None,
+        residual: Residual | None = None,
+    ) -> SlotEntry:
+        """Store a signed message in one step with what must not be true without it.
 
-        Returns what stands in the slot: the same entry, if it was recorded before. Raises
-        SlotTaken when that is another one.
+        That is the scoring memory after a ballot, and the residual of an update; of earlier
+        residuals only its base is kept. Returns what stands in the slot: the same entry, if it
+        was recorded before. Raises SlotTaken when that is another one.
         """
         try:
             with self._engine.begin() as connection:
@@ -150,6 +172,8 @@ class Journal:
                 if memory is not None:
                     values = {"job": entry.job, "round": entry.round, "data": memory}
                     connection.execute(insert(_memories).values(values))
+                if residual is not None:
+                    _replace_residual(connection, entry, residual)
         except IntegrityError as error:
             self._require_same(entry, error)
         return entry
@@ -203,6 +227,21 @@ class Journal:
             data: bytes | None = connection.execute(query).scalar_one_or_none()
         return data
 
+    def residual_rounds(self, job: int) -> tuple[int, ...]:
+        """The rounds whose residuals are kept, ascending: at most two."""
+        query = select(_residuals.c.round).where(_residuals.c.job == job)
+        with self._engine.connect() as connection:
+            rounds = connection.execute(query.order_by(_residuals.c.round)).scalars()
+            return tuple(rounds)
+
+    def residual(self, job: int, round_: int) -> bytes | None:
+        query = select(_residuals.c.data).where(
+            _residuals.c.job == job, _residuals.c.round == round_
+        )
+        with self._engine.connect() as connection:
+            data: bytes | None = connection.execute(query).scalar_one_or_none()
+        return data
+
     def _claim(self, domain: Domain) -> None:
         mine = {"id": 1, "chain_id": domain.chain_id, "rounds": str(domain.contract)}
         with self._engine.begin() as connection:
@@ -242,6 +281,14 @@ def _make_durable(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> 
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _replace_residual(connection: Connection, entry: SlotEntry, residual: Residual) -> None:
+    mine = _residuals.c.job == entry.job
+    old = mine if residual.base is None else mine & (_residuals.c.round != residual.base)
+    connection.execute(delete(_residuals).where(old))
+    values = {"job": entry.job, "round": entry.round, "data": residual.data}
+    connection.execute(insert(_residuals).values(values))
 
 
 def _row(entry: SlotEntry) -> dict[str, object]:

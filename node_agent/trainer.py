@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import sha256
 from math import isfinite
 from typing import Protocol
 
 from commonweal.adapters.content.store import ContentStore
 from commonweal.learning.data import Dataset
-from commonweal.learning.encoding import compute_delta, encode_update
+from commonweal.learning.encoding import compute_delta, encode_with_feedback
 from commonweal.learning.training import TrainingResult, train
 from commonweal.learning.weights import Weights
 from commonweal.protocol.manifests import (
@@ -40,19 +41,32 @@ def derive_seed(spec: JobSpec, purpose: str, job: int, round_: int, member: int)
     return int.from_bytes(sha256(text.encode()).digest()[:8]) >> 1
 
 
+@dataclass(frozen=True, slots=True)
+class StoredUpdate:
+    """`residual`: what the payload left out, None if the encoding loses nothing."""
+
+    digest: Digest
+    residual: Weights | None
+
+
 def store_update(
     store: ContentStore,
     spec: JobSpec,
     parent: Weights,
     result: TrainingResult,
+    residual: Weights | None = None,
     *,
     base: Digest,
     job: int,
     round_: int,
     trainer: Address,
-) -> Digest:
-    """Payload and manifest into the node's own store only: the CID is secret until REVEAL."""
-    payload = encode_update(compute_delta(result.weights, parent), spec.encoding)
+) -> StoredUpdate:
+    """Payload and manifest into the node's own store only: the CID is secret until REVEAL.
+
+    `residual`: what an earlier update left out, to go into this one.
+    """
+    delta = compute_delta(result.weights, parent)
+    payload, left_out = encode_with_feedback(delta, residual, spec)
     manifest = UpdateManifest(
         payload=store.put(payload),
         encoding=spec.encoding.kind,
@@ -65,4 +79,4 @@ def store_update(
     )
     block = encode_manifest(manifest)
     store.pin(store.put_block(block))
-    return compute_digest(block)
+    return StoredUpdate(compute_digest(block), left_out)

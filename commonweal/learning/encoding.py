@@ -68,12 +68,14 @@ def encode_update(delta: Weights, encoding: EncodingSpec) -> bytes:
 
 def encode_with_feedback(
     delta: Weights, residual: Weights | None, spec: JobSpec
-) -> tuple[bytes, Weights]:
+) -> tuple[bytes, Weights | None]:
     """The payload of `delta` and what earlier payloads left out, and what this one leaves out.
 
     Error feedback (Seide et al. 2014; Karimireddy et al. 2019): what an encoding loses is not lost
-    but late. `residual`: as it came out of the round before, None at first.
+    but late. `residual`: as it came out of the round before, None at first; float32 has none.
     """
+    if spec.encoding.kind == "fp32":
+        return encode_update(delta, spec.encoding), None
     wanted = delta if residual is None else _add(delta, residual)
     payload = encode_update(wanted, spec.encoding)
     return payload, compute_delta(wanted, decode_update(payload, spec))
