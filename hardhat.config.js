@@ -28,6 +28,9 @@ const quick = [
   "RoundRefusals",
   "Rounds",
   "SumTree",
+  "Token",
+  "Verdicts",
+  "Views",
   "invariants/Invariants",
 ];
 const overrides = Object.fromEntries(

@@ -170,6 +170,19 @@ contract JobBoardTest is BoardKit {
         assertEq(carry(7, signOffer(REQUESTER_KEY, terms(), 7, NOW), permit), 1);
     }
 
+    function testFuzz_eachOfferCountsOnce(uint256 nonce, uint256 other) external {
+        vm.assume(nonce != other);
+        token.transfer(requester(), ESCROW);
+        bytes memory signature = signOffer(REQUESTER_KEY, terms(), nonce, NOW);
+        carry(nonce, signature, signPermit(ESCROW));
+        assertTrue(board.isOfferUsed(requester(), nonce));
+        assertFalse(board.isOfferUsed(requester(), other));
+        assertFalse(board.isOfferUsed(address(board), nonce));
+        Permit memory none;
+        vm.expectRevert(abi.encodeWithSelector(IJobBoard.OfferUsed.selector, requester(), nonce));
+        carry(nonce, signature, none);
+    }
+
     function test_offerRefusals() external {
         token.transfer(requester(), 2 * ESCROW);
         vm.prank(requester());

@@ -90,6 +90,8 @@ contract StrangersTest is RoundKit {
         refused(address(parameters), abi.encodeCall(IParameters.publish, (rules())), why);
         refused(address(parameters), abi.encodeCall(IParameters.pauseEntry, ()), why);
         refused(address(parameters), abi.encodeCall(IParameters.resumeEntry, ()), why);
+        refused(address(parameters), abi.encodeCall(IAccessManaged.setAuthority, (who)), why);
+        assertEq(IAccessManaged(address(parameters)).authority(), address(this), "authority");
         assertEq(parameters.currentVersion(), 1, "version");
     }
 
