@@ -7,12 +7,13 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from commonweal.errors import InvalidInput, Unavailable
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+_MIGRATION_LOCK = 0x57_45_41_4C_00_01  # among this database's advisory locks
 
 
 class InvalidDatabaseUrl(InvalidInput):
@@ -51,10 +52,20 @@ def _run(engine: Engine, action: Any, revision: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     try:
         with engine.begin() as connection:
+            _wait_for_others(connection)
             config.attributes["connection"] = connection
             action(config, revision)
     except OperationalError as error:
         raise DatabaseUnavailable(f"the database does not answer: {error.orig}") from error
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Coordinators that start together migrate one after another; the later ones find it done."""
+    if connection.dialect.name == "postgresql":
+        lock = text("SELECT pg_advisory_xact_lock(:key)")
+        connection.execute(lock, {"key": _MIGRATION_LOCK})
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _configure_sqlite(connection: Any, _: object) -> None:

@@ -20,8 +20,8 @@ FIRST = StoredTransaction("reveal:1:1", 0, b"signed", b"\x01" * 32, SIGNED)
 
 
 @pytest.fixture
-def outbox(tmp_path):
-    engine = create_engine(f"sqlite:///{tmp_path}/outbox.sqlite")
+def outbox(database_url):
+    engine = create_engine(database_url)
     create_outbox_tables(engine)
     create_outbox_tables(engine)
     yield Outbox(engine)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect
 
 from commonweal.adapters.outbox import outbox_metadata
-from service.database import downgrade, migrate
+from service.database import downgrade, migrate, open_engine
 from service.tables import metadata
 
 
@@ -23,6 +26,16 @@ def test_down_takes_every_table_away_and_up_brings_them_back(database: Engine) -
     migrate(database)
     names = {*metadata.tables, *outbox_metadata.tables, "alembic_version"}
     assert set(inspect(database).get_table_names()) == names
+
+
+def test_those_that_start_at_the_same_time_wait_for_each_other(database_url: str) -> None:
+    command = [sys.executable, "-m", "service", "migrate", "--database-url", database_url]
+    started = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(3)]
+    assert [process.wait(60) for process in started] == [0, 0, 0]
+    engine = open_engine(database_url)
+    assert {*metadata.tables} <= set(inspect(engine).get_table_names())
+    engine.dispose()
+
 
 
 def test_migrating_twice_is_harmless(database: Engine) -> None:
