@@ -21,7 +21,7 @@ from commonweal.learning.scoring import Candidate, ScoringMemory, recall_round, 
 from commonweal.protocol.types import Address, Score
 from commonweal.protocol.verdicts import tally
 
-TRAINERS = 12
+TRAINER_COUNT = 12
 ALPHA = 0.5  # of the Dirichlet distribution that deals out the data
 
 Ballots = NDArray[np.uint16]
@@ -52,7 +52,7 @@ class Recording:
 
     @property
     def honest(self) -> int:
-        return TRAINERS - self.scene.cheats
+        return TRAINER_COUNT - self.scene.cheats
 
 
 class Recorder(Network):
@@ -103,7 +103,7 @@ def record(scene: Scene) -> Recording:
     import torch
 
     torch.set_num_threads(1)
-    task = make_task("digits", ALPHA, scene.seed, TRAINERS, None)
+    task = make_task("digits", ALPHA, scene.seed, TRAINER_COUNT, None)
     recorder = Recorder(task, scene)
     for round_ in range(1, scene.rounds + 1):
         recorder._play(round_)

@@ -16,7 +16,8 @@ from commonweal.protocol.events import (
     RoundFinalised,
 )
 from commonweal.protocol.merkle import compute_committee_word, compute_root, compute_verdict_leaf
-from commonweal.protocol.types import HASHES_KEPT, Address, Wei
+from commonweal.protocol.rewards import compute_pools
+from commonweal.protocol.types import HASHES_KEPT, Address, JobParameters, Wei
 
 
 class NotAppealable(Conflict):
@@ -94,6 +95,24 @@ def build_settlement(events: Iterable[ChainEvent], job: int, round_: int) -> Set
     seats = {seat for each in agreed for seat in unpack_seats(each.seats)}
     word = compute_committee_word(drawn.members, seats)
     return Settlement(word, finalised.ref.timestamp, len(leaves), compute_root(leaves))
+
+
+def compute_jury_size(committee_size: int, level: int) -> int:
+    """2n + 1 seats at level 1, 4n + 3 at level 2."""
+    return ((committee_size + 1) << level) - 1
+
+
+def decide(seats: int, votes: int, overturning: int) -> bool | None:
+    """Whether the jury overturns; None if not more than half of its seats voted."""
+    if 2 * votes <= seats:
+        return None
+    return 2 * overturning > votes  # a tie upholds
+
+
+def compute_missing_pay(parameters: JobParameters, reveals: int, committee: int) -> Wei:
+    """What each of a `committee` owes a trainer whose update it wrongly called invalid."""
+    pool = compute_pools(parameters).trainers
+    return Wei(pool // max(reveals, parameters.min_trainers) // committee)
 
 
 def due_step(case: Case, *, now: int, block_number: int) -> AppealStep | None:
