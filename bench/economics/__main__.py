@@ -19,10 +19,11 @@ from typing import Any
 
 from bench.economics import capture, report
 from bench.economics.recording import Recording, Scene, collect
-from bench.economics.studies import Study, plan, run_study
+from bench.economics.studies import RECORDED_ROUNDS, Study, plan, run_study
 
 RESULTS = Path(__file__).parents[1] / "results"
 _QUICK_SHARES = (0.1, 0.33)
+_QUICK_ROUNDS = 3  # recorded
 _RECORDED_SEEDS = (0, 1)  # sweeps over the cheats' number: only the first
 
 
@@ -62,8 +63,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _scenes(study: Study, options: argparse.Namespace) -> list[Scene]:
-    sweeps = study.sweep in {"shares", "committees"} or options.quick
-    return study.scenes(_RECORDED_SEEDS[:1] if sweeps else _RECORDED_SEEDS)
+    if options.quick:
+        return study.scenes(_RECORDED_SEEDS[:1], _QUICK_ROUNDS)
+    varies = study.sweep in {"shares", "committees"}
+    return study.scenes(_RECORDED_SEEDS[:1] if varies else _RECORDED_SEEDS, RECORDED_ROUNDS)
 
 
 def _run(

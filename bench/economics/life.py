@@ -86,12 +86,17 @@ class Life:
     def run(self, rounds: int) -> None:
         """Ends with every slash settled and what is left of the escrow refunded."""
         for _ in range(rounds):
-            self._play()
-            if self.job.finalised == self.terms.rounds or self.job.failed > self._most_failures:
-                self._close_job()
-                self.job = self._open_job()
+            self.step()
         self._close_job()
         self.book.settle(self.now + self.rules.appeal_window)
+
+    def step(self) -> None:
+        """One round, and the next job if that was this one's last."""
+        self._play()
+        is_exhausted = self.job.failed > self.terms.max_failed_rounds
+        if is_exhausted or self.job.finalised == self.terms.rounds:
+            self._close_job()
+            self.job = self._open_job()
 
     def is_cheating(self, member: int) -> bool:
         return member in self._cheating_trainers or member in self._cheating_validators
@@ -101,10 +106,6 @@ class Life:
     @property
     def _budget(self) -> Wei:
         return Wei(self.terms.price_per_round * self.terms.rounds)
-
-    @property
-    def _most_failures(self) -> int:
-        return self.terms.max_failed_rounds
 
     @property
     def _cheating_trainers(self) -> range:

@@ -52,11 +52,11 @@ class Study:
         both = [self.cast.trainer.name, self.cast.validator.name]
         return " + ".join(names.get(self.role, both))
 
-    def scenes(self, seeds: Sequence[int]) -> list[Scene]:
+    def scenes(self, seeds: Sequence[int], rounds: int) -> list[Scene]:
         trainer, cheats = self.cast.trainer, self.cast.cheating_trainers
         content = "nothing" if trainer.is_honest_work else trainer.content
         cheats = 0 if trainer.is_honest_work else cheats
-        return [Scene(content, cheats, seed, RECORDED_ROUNDS) for seed in seeds]
+        return [Scene(content, cheats, seed, rounds) for seed in seeds]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,12 @@ from commonweal.protocol.appeals import (
     NotAppealable,
     Stage,
     build_settlement,
+    compute_jury_size,
+    compute_missing_pay,
+    decide,
     due_step,
 )
-from commonweal.protocol.types import Address, Wei
+from commonweal.protocol.types import ZERO_DIGEST, Address, Bps, JobParameters, Wei
 
 NOBODY = Address("0x" + "00" * 20)
 CASE = Case(
@@ -70,3 +73,49 @@ def test_a_round_that_was_not_finalised_is_not_appealed() -> None:
     with pytest.raises(NotAppealable) as refused:
         build_settlement([], 1, 2)
     assert refused.value.details == {"job": 1, "round": 2}
+
+
+@pytest.mark.parametrize(
+    ("committee", "level", "seats"), [(1, 1, 3), (5, 1, 11), (5, 2, 23), (15, 1, 31), (15, 2, 63)]
+)
+def test_juries_grow(committee: int, level: int, seats: int) -> None:
+    assert compute_jury_size(committee, level) == seats
+
+
+@pytest.mark.parametrize(
+    ("votes", "overturning", "decision"),
+    [(5, 5, None), (6, 3, False), (6, 4, True), (11, 5, False), (11, 6, True), (0, 0, None)],
+)
+def test_a_jury_of_eleven_needs_a_quorum_and_a_tie_upholds(
+    votes: int, overturning: int, decision: bool | None
+) -> None:
+    assert decide(11, votes, overturning) is decision
+
+
+@pytest.mark.parametrize(("reveals", "part"), [(3, 3), (1, 3), (7, 2), (75, 0)])
+def test_the_committee_pays_an_equal_share_of_the_pool_in_equal_parts(
+    reveals: int, part: int
+) -> None:
+    """Of 75 for trainers, who are counted as five at least; five pay."""
+    terms = JobParameters(
+        spec_digest=ZERO_DIGEST,
+        initial_model=ZERO_DIGEST,
+        rounds=1,
+        price_per_round=Wei(100),
+        validator_share_bps=Bps(2_000),
+        coordinator_share_bps=Bps(500),
+        coordinator=NOBODY,
+        min_trainers=5,
+        max_trainers=100,
+        committee_size=5,
+        min_stake=Wei(1),
+        commit_window=1,
+        reveal_window=1,
+        ballot_commit_window=1,
+        ballot_reveal_window=1,
+        attest_window=1,
+        recruit_until=0,
+        max_failed_rounds=0,
+        allowlist_root=ZERO_DIGEST,
+    )
+    assert compute_missing_pay(terms, reveals, 5) == part
