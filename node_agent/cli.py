@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound, Unavailable
+from node_agent import inspection
+from node_agent.cli_options import DEFAULT_CONFIG, ConfigFile, Json, show
 from node_agent.config import load_config
 
 if TYPE_CHECKING:
@@ -44,12 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-ConfigFile = Annotated[
-    Path,
-    typer.Option("--config", "-c", envvar="WEAL_NODE_CONFIG", help="The node's YAML file."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else there.")]
-DEFAULT_CONFIG = Path("node.yaml")
 
 
 @app.command()
@@ -154,19 +148,9 @@ def status(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
     show(found, as_json)
 
 
-@app.command()
-def earnings(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
-    """What each job has paid, in wei: claimed already, and ready to be claimed."""
-    from commonweal.protocol.types import Address
-    from node_agent import owner as commands
-    from node_agent.runtime import open_chain, open_operator
-
-    settings = load_config(config)
-    chain = open_chain(settings)
-    provider = chain.fetch_provider(Address(open_operator(settings).address))
-    jobs = [asdict(item) for item in commands.fetch_earnings(chain, provider)]
-    total = sum(item["claimed_wei"] + item["unclaimed_wei"] for item in jobs)
-    show({"provider": provider, "earned_wei": total, "jobs": jobs}, as_json)
+app.command()(inspection.doctor)
+app.command("data")(inspection.show_data)
+app.command()(inspection.earnings)
 
 
 @app.command()
@@ -228,6 +212,17 @@ def withdraw(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None
     show({"transaction": "0x" + receipt.tx_hash.hex()}, as_json)
 
 
+@app.command()
+def unjail(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """Take part again after the jail's delay is over (owner's key)."""
+    from node_agent import owner as commands
+    from node_agent.runtime import open_chain
+
+    settings = load_config(config)
+    receipt = commands.unjail(open_chain(settings), commands.open_owner(settings))
+    show({"transaction": "0x" + receipt.tx_hash.hex()}, as_json)
+
+
 def start(config: Path, *, direct: bool, trainer: Trainer | None = None) -> None:
     """Run a node in this process until SIGINT or SIGTERM."""
     settings = load_config(config)
@@ -261,15 +256,6 @@ def parse_amount(text: str) -> int:
     except ValidationError as error:
         raise InvalidInput(f"{text!r}: {error.errors()[0]['msg']}", amount=text) from error
     return amount
-
-
-def show(result: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(result, indent=2, default=str) + "\n")
-        return
-    for name, value in result.items():
-        shown = json.dumps(value, default=str) if isinstance(value, list | dict) else value
-        sys.stdout.write(f"{name.replace('_', ' ')}: {shown}\n")
 
 
 @contextmanager

@@ -59,3 +59,7 @@ class NoOwnerKey(Conflict):
 
 class NoCoordinator(Unavailable):
     code = "no-coordinator"
+
+
+class NotAMember(NotFound):
+    code = "not-a-member"

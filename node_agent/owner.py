@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,9 +14,11 @@ from commonweal.funding import WHOLE, TooLittleMoney
 from commonweal.protocol.events import MemberJoined, ProviderAnnounced, RewardClaimed
 from commonweal.protocol.manifests import compute_digest, encode_manifest
 from commonweal.protocol.types import Address, Digest, Member, Role, Wei
+from commonweal.verification.evidence import gather
+from commonweal.verification.explanations import RoundPay, explain_member
 from node_agent.capabilities import measure_capabilities
 from node_agent.config import NodeConfig
-from node_agent.errors import NoOwnerKey
+from node_agent.errors import NoOwnerKey, NotAMember
 from node_agent.runtime import Chain, open_key, open_store
 
 
@@ -77,6 +80,10 @@ def withdraw(chain: Chain, owner: LocalAccount) -> Receipt:
     return _send_once(chain, chain.sender(owner), "withdraw", "ProviderRegistry", "withdraw")
 
 
+def unjail(chain: Chain, owner: LocalAccount) -> Receipt:
+    return _send_once(chain, chain.sender(owner), "unjail", "ProviderRegistry", "unjail")
+
+
 def claim(chain: Chain, payer: LocalAccount, provider: Address) -> list[JobEarnings]:
     """Everything earned goes to the owner, whoever pays the gas; returns what was claimed."""
     due = [item for item in fetch_earnings(chain, provider) if item.unclaimed_wei]
@@ -125,6 +132,18 @@ def fetch_earnings(chain: Chain, provider: Address) -> list[JobEarnings]:
         )
         for job, index in sorted(joined.items())
     ]
+
+
+def explain_job(chain: Chain, job: int, found: Sequence[JobEarnings]) -> tuple[RoundPay, ...]:
+    """Round by round, of a job in `found`. Raises NotAMember."""
+    member = next((item.member for item in found if item.job == job), None)
+    if member is None:
+        numbers = [item.job for item in found]
+        message = f"this provider is no member of job {job}; its jobs: {numbers or 'none'}"
+        raise NotAMember(message, job=job, jobs=numbers)
+    reader, head = chain.reader, chain.reader.fetch_head().number
+    record = gather(reader.fetch_events(reader.deployment.deployed_block, head, job))
+    return explain_member(record, member, reader.fetch_job(job, head).quantum)
 
 
 def fetch_status(chain: Chain, provider: Address, operator: Address) -> dict[str, Any]:

@@ -35,6 +35,7 @@ __all__ = [
     "digits_test_part",
     "load_dataset",
     "partition_dirichlet",
+    "read_dataset",
     "stratified_holdout",
 ]
 
@@ -72,7 +73,7 @@ DataSource = Annotated[
 
 def load_dataset(source: DataSource, spec: DataSpec) -> LocalData:
     """Read, check against the job's spec, reshape to its features, split. Raises InvalidData."""
-    data = _conform(_read(source), spec, source)
+    data = _conform(read_dataset(source), spec, source)
     held = stratified_holdout(data.y, source.holdout, source.holdout_seed)
     return LocalData(_take(data, ~held), _take(data, held))
 
@@ -119,7 +120,8 @@ def stratified_holdout(labels: NDArray[np.int64], fraction: float, seed: int) ->
     return held
 
 
-def _read(source: DataSource) -> Dataset:
+def read_dataset(source: DataSource) -> Dataset:
+    """All rows as they are, before any job asks for a shape. Raises InvalidData."""
     if isinstance(source, DigitsSource):
         return _load_digits_part(source.part)
     return read_file(source)

@@ -20,9 +20,10 @@ from commonweal.protocol.manifests import ModelManifest, decode_manifest, manife
 from commonweal.protocol.types import Phase, Round
 from node_agent.cli import main
 from node_agent.config import load_config
+from node_agent.doctor import examine
 from node_agent.journal import Journal, Slot
-from node_agent.owner import fetch_earnings
-from node_agent.runtime import open_chain
+from node_agent.owner import JobEarnings, explain_job, fetch_earnings
+from node_agent.runtime import Chain, open_chain
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 QUICK: dict[str, Any] = {
@@ -114,7 +115,11 @@ def test_the_command_line_from_key_to_money_out(
     with pytest.raises(SystemExit):
         main(["status", "--config", config])
     assert capsys.readouterr().out.startswith(f"NOT REGISTERED: the owner {agent.provider} needs")
+    assert _examine(config)["provider"] == "failed"
     registered = weal_node("register", "--stake", "900")
+    healthy = _examine(config)
+    assert healthy.pop("content") == "warning"  # no public address
+    assert set(healthy.values()) == {"ok"}
     assert (registered["provider"], registered["operator"]) == (agent.provider, agent.operator)
     status = weal_node("status")
     assert (status["registered"], status["free"], status["roles"]) == (True, 900 * 10**18, 3)
@@ -157,6 +162,31 @@ def _check_claim(network: AgentNetwork, agent: AgentProcess) -> None:
     assert network.reader.fetch_provider(agent.provider, head).locked == 0
     (after,) = fetch_earnings(chain, agent.provider)
     assert (after.unclaimed_wei, after.claimed_wei) == (0, earned.unclaimed_wei)
+    _check_explanation(network, chain, after)
+
+
+def _check_explanation(network: AgentNetwork, chain: Chain, earned: JobEarnings) -> None:
+    """Round by round it adds up, and the contract takes each proof."""
+    rounds = explain_job(chain, earned.job, [earned])
+    assert sum(each.paid_wei for each in rounds) == earned.claimed_wei
+    assert {each.reason for each in rounds} == {"paid"}
+    for each in rounds:
+        assert each.proof is not None
+        digest, *siblings = (
+            bytes.fromhex(text[2:]) for text in (each.proof.digest, *each.proof.siblings)
+        )
+        claim = (earned.job, each.round, earned.member, digest, each.score, siblings)
+        assert network.reader.call("ModelLedger", "isVerdict", *claim, at=network.head)
+
+
+def _examine(config: str) -> dict[str, str]:
+    """The worst state per check."""
+    order = ["ok", "skipped", "warning", "failed"]
+    states: dict[str, str] = {}
+    for finding in examine(load_config(Path(config))):
+        worst = max(states.get(finding.check, "ok"), finding.state, key=order.index)
+        states[finding.check] = worst
+    return states
 
 
 def _stands_in_commit(round_: Round) -> bool:
