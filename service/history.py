@@ -237,7 +237,7 @@ def _fill(
 ) -> Cells:
     shape = (last - first + 1, members)
     states, scores = np.zeros(shape, np.uint8), np.zeros(shape, np.uint16)
-    phase_of: dict[int, str] = dict(phases)  # type: ignore[arg-type]
+    phase_of: dict[int, str] = dict(phases)
     for round_, member, has_digest, score in rows:
         states[round_ - first, member] = state_of(has_digest, score, phase_of[round_])
         scores[round_ - first, member] = score or 0
