@@ -38,7 +38,7 @@ export function duration(seconds) {
 }
 
 export const short = (text, left = 6, right = 4) =>
-  text.length <= left + right + 1 ? text : `${text.slice(0, left)}…${text.slice(-right)}`;
+  text.length <= left + right + 1 ? text : `${text.slice(0, left)}…${right ? text.slice(-right) : ""}`;
 
 export function address(owner) {
   return h("a", { class: "hash", href: `#/providers/${owner}`, title: owner, "data-key": `p:${owner}` }, short(owner));

@@ -10,10 +10,10 @@ import { cid as cidLink, copy, count, short } from "../lib/format.js";
 const ADDRESS_FIELDS = ["trainer"];
 
 export function contentPage(cid) {
-  const [head, checked, fields] = [h("div"), h("div"), h("div")];
+  const [checked, fields] = [h("div"), h("div")];
   const node = [
     h("header", { class: "head" }, h("h1", {}, "Content"), h("p", { class: "facts" }, h("span", { class: "with-copy" }, h("span", { class: "hash" }, cid), copy(cid, "CID")))),
-    head, section("Verified in your browser", "The CID is a hash: whoever holds the bytes can check it alone.", checked), fields,
+    section("Verified in your browser", "The CID is a hash: whoever holds the bytes can check it alone.", checked), fields,
   ];
   return { title: short(cid, 8, 6), node: wrap(node), concerns: () => false, refresh: () => refresh(cid, checked, fields) };
 }

@@ -34,8 +34,11 @@ function header(facts) {
     h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("a", { href: "#/providers" }, "Providers"), h("span", { "aria-hidden": "true" }, "/"), short(facts.provider)),
     h("div", { class: "title" }, h("h1", {}, `Provider ${short(facts.provider)}`), facts.roles.map((role) => h("span", { class: "badge" }, role))),
     h("p", { class: "facts" }, h("span", { class: "with-copy" }, "Owner ", h("span", { class: "hash" }, facts.provider), copy(facts.provider, "address")), h("span", {}, "Operator ", h("span", { class: "hash" }, short(facts.operator))),
-      facts.capabilities && h("span", {}, "Capabilities ", cid(facts.capabilities)), announced, jailed, h("span", {}, "Registered ", time(facts.registered_at))));
+      isNamed(facts.capabilities) && h("span", {}, "Capabilities ", cid(facts.capabilities)), announced, jailed, h("span", {}, "Registered ", time(facts.registered_at))));
 }
+
+/** A provider that announced nothing has the zero digest. */
+const isNamed = (capabilities) => capabilities && !/^bafyreia+$/.test(capabilities);
 
 function sums(facts, rewards) {
   return figures([
