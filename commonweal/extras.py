@@ -7,7 +7,7 @@ from pathlib import Path
 
 from commonweal.errors import NotFound
 
-_EXTRAS = {"torch": "node", "sklearn": "node", "pyarrow": "node"}
+_EXTRAS = {"torch": "node", "sklearn": "node", "pyarrow": "node", "PIL": "node"}
 
 
 class ExtraMissing(NotFound):

@@ -52,7 +52,11 @@ def init(
     rpc_url: Annotated[str, typer.Option(help="JSON-RPC address of the chain.")],
     deployment: Annotated[Path, typer.Option(help="Addresses file of the contracts.")],
     data: Annotated[
-        str, typer.Option(help="Training data: digits, or a .npz, .csv or .parquet file.")
+        str,
+        typer.Option(
+            help="Training data: digits, a .npz, .csv, .parquet or …images-idx3… file, "
+            "or a folder with a folder of pictures per class."
+        ),
     ] = "digits",
     label: Annotated[str, typer.Option(help="Label column of a .csv or .parquet file.")] = "label",
     coordinator: Annotated[

@@ -202,6 +202,6 @@ def _resolve(config: NodeConfig, folder: Path) -> NodeConfig:
         "data_dir": folder / config.data_dir,
         "keys": config.keys.model_copy(update=keys),
     }
-    if (path := getattr(config.data, "path", None)) is not None:
-        changes["data"] = config.data.model_copy(update={"path": folder / path})
+    files = {name: folder / value for name, value in config.data if isinstance(value, Path)}
+    changes["data"] = config.data.model_copy(update=files)
     return config.model_copy(update=changes)

@@ -15,6 +15,8 @@ from commonweal.adapters.keystore import create_keystore, load_account, read_pas
 from node_agent.config import Keys, NodeConfig, save_config
 from node_agent.errors import ConfigExists, ConfigInvalid
 
+_IMAGES, _LABELS = "images-idx3", "labels-idx1"  # in the names that IDX pairs go by
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSetup:
@@ -89,9 +91,14 @@ def _describe_data(data: str, label: str) -> dict[str, Any]:
     if data == "digits":
         return {"kind": "digits"}
     path = Path(data).resolve()
+    if path.is_dir():
+        return {"kind": "images", "path": path, "size": (28, 28)}
+    if _IMAGES in path.name:
+        labels = path.with_name(path.name.replace(_IMAGES, _LABELS))
+        return {"kind": "idx", "images": path, "labels": labels}
     kind = path.suffix.removeprefix(".")
     if kind not in ("npz", "csv", "parquet"):
-        message = f"{data!r} is neither digits nor a .npz, .csv or .parquet file"
+        message = f"{data!r} is not digits, a .npz, .csv, .parquet or IDX file, or a folder"
         raise ConfigInvalid(message, field="data")
     described = {"kind": kind, "path": path}
     return described if kind == "npz" else described | {"label": label}

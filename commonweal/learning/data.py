@@ -20,6 +20,12 @@ from commonweal.learning.data_files import (
     ParquetSource,
     read_file,
 )
+from commonweal.learning.image_files import (
+    IdxSource,
+    ImageFolderSource,
+    read_idx,
+    read_image_folder,
+)
 from commonweal.protocol.specs import DataSpec
 
 __all__ = [
@@ -28,6 +34,8 @@ __all__ = [
     "Dataset",
     "DigitsPart",
     "DigitsSource",
+    "IdxSource",
+    "ImageFolderSource",
     "InvalidData",
     "LocalData",
     "NpzSource",
@@ -67,7 +75,8 @@ class DigitsSource(LocalSource):
 
 
 DataSource = Annotated[
-    DigitsSource | NpzSource | CsvSource | ParquetSource, Field(discriminator="kind")
+    DigitsSource | NpzSource | CsvSource | ParquetSource | IdxSource | ImageFolderSource,
+    Field(discriminator="kind"),
 ]
 
 
@@ -124,6 +133,10 @@ def read_dataset(source: DataSource) -> Dataset:
     """All rows as they are, before any job asks for a shape. Raises InvalidData."""
     if isinstance(source, DigitsSource):
         return _load_digits_part(source.part)
+    if isinstance(source, IdxSource):
+        return read_idx(source)
+    if isinstance(source, ImageFolderSource):
+        return read_image_folder(source)
     return read_file(source)
 
 

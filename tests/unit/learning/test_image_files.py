@@ -1,0 +1,117 @@
+"""IDX pairs and folders of pictures: values, shapes, labels, and what is refused before reading."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from commonweal.learning.data import InvalidData, load_dataset, read_dataset
+from commonweal.learning.image_files import IdxSource, ImageFolderSource
+from commonweal.protocol.specs import DataSpec
+
+PIXELS = np.arange(10 * 4 * 6, dtype=np.uint8).reshape(10, 4, 6)
+LABELS = np.arange(10, dtype=np.uint8) % 3
+
+
+def idx(array: NDArray[np.uint8]) -> bytes:
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def write(folder: Path, images: bytes, labels: bytes) -> IdxSource:
+    (folder / "images").write_bytes(images)
+    (folder / "labels").write_bytes(labels)
+    return IdxSource(images=folder / "images", labels=folder / "labels")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_idx_pairs_are_read_plain_or_packed(tmp_path: Path, pack: type[bytes]) -> None:
+    data = read_dataset(write(tmp_path, pack(idx(PIXELS)), pack(idx(LABELS))))
+    assert data.x.dtype == np.float32
+    np.testing.assert_array_equal(data.x, PIXELS.astype(np.float32) / np.float32(255))
+    assert data.y.tolist() == LABELS.tolist()
+
+
+def test_idx_takes_the_shape_that_a_job_asks_for(tmp_path: Path) -> None:
+    source = write(tmp_path, idx(PIXELS), idx(LABELS))
+    local = load_dataset(source, DataSpec(features=(1, 4, 6), classes=3))
+    assert local.train.x.shape[1:] == (1, 4, 6)
+    with pytest.raises(InvalidData, match="24 features per row, the job wants 64"):
+        load_dataset(source, DataSpec(features=(64,), classes=3))
+
+
+@pytest.mark.parametrize(
+    ("images", "problem"),
+    [
+        (b"", "not an IDX file"),
+        (b"PK\3\4" + bytes(40), "not unsigned bytes"),
+        (struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 2**31), "at most"),
+        (idx(PIXELS)[:-1], "declared"),
+        (idx(PIXELS) + b"\0", "declared"),
+        (gzip.compress(idx(PIXELS))[:-9], "not an IDX file"),
+        (idx(LABELS), "dimensions"),
+        (idx(PIXELS[:9]), "9 images, 10 labels"),
+    ],
+)
+def test_broken_idx_files_are_refused_with_a_reason(
+    tmp_path: Path, images: bytes, problem: str
+) -> None:
+    with pytest.raises(InvalidData, match=problem):
+        read_dataset(write(tmp_path, images, idx(LABELS)))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for name, shade in (("dark", 10), ("light", 240)):
+        (tmp_path / name).mkdir()
+        for at, suffix in enumerate((".png", ".jpg", ".bmp")):
+            Image.new("RGB", (20 + at, 10), (shade, shade, shade)).save(
+                tmp_path / name / f"{at}{suffix}"
+            )
+    (tmp_path / "light" / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def test_a_folder_per_class_is_labelled_in_alphabetical_order(pictures: Path) -> None:
+    data = read_dataset(ImageFolderSource(path=pictures, size=(5, 8)))
+    assert data.x.shape == (6, 1, 5, 8)
+    assert data.y.tolist() == [0, 0, 0, 1, 1, 1]
+    assert data.x[:3].max() < 0.1 < 0.9 < data.x[3:].min()
+
+
+def test_classes_can_be_named_and_colours_kept(pictures: Path) -> None:
+    source = ImageFolderSource(path=pictures, size=(2, 2), colours="rgb", classes=("light", "dark"))
+    data = read_dataset(source)
+    assert data.x.shape == (6, 3, 2, 2)
+    assert data.x[0].min() > 0.9
+    missing = ImageFolderSource(path=pictures, size=(2, 2), classes=("grey",))
+    with pytest.raises(InvalidData, match="no folder grey"):
+        read_dataset(missing)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(99), b"GIF89a" + bytes(99)])
+def test_what_is_no_picture_is_named(pictures: Path, content: bytes) -> None:
+    (pictures / "dark" / "0.png").write_bytes(content)
+    with pytest.raises(InvalidData, match=r"0\.png: not a picture"):
+        read_dataset(ImageFolderSource(path=pictures, size=(2, 2)))
+
+
+def test_a_picture_that_would_fill_the_memory_is_not_decoded(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commonweal.learning.image_files._MAX_PIXELS", 199)
+    with pytest.raises(InvalidData, match="at most 199"):
+        read_dataset(ImageFolderSource(path=pictures, size=(2, 2)))
+
+
+def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidData, match="no pictures"):
+        read_dataset(ImageFolderSource(path=tmp_path, size=(2, 2)))
+    with pytest.raises(InvalidData, match="no such folder"):
+        read_dataset(ImageFolderSource(path=tmp_path / "gone", size=(2, 2)))
