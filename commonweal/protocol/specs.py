@@ -118,15 +118,57 @@ EncodingSpec = Annotated[
 ]
 
 
+class ServerOptimiserSpec(_Spec):
+    """What a round's step does to the model; adam and yogi as in Reddi et al. 2021."""
+
+    kind: Literal["sgd", "nesterov", "adam", "yogi"] = "sgd"
+    momentum: Annotated[
+        float, Field(ge=0, lt=1, description="how much of the first moment a round keeps")
+    ] = 0.0
+    second_momentum: Annotated[float, Field(ge=0, lt=1, description="adam and yogi only")] = 0.99
+    epsilon: Annotated[float, Field(gt=0, le=1, description="adam and yogi only")] = 1e-3
+
+    @model_validator(mode="after")
+    def _require_momentum(self) -> ServerOptimiserSpec:
+        if self.kind == "nesterov" and self.momentum == 0:
+            raise ValueError("nesterov without momentum is sgd")
+        return self
+
+
 class AggregationSpec(_Spec):
-    rule: Literal["weighted-mean", "mean", "median", "trimmed-mean"] = "weighted-mean"
+    rule: Literal[
+        "weighted-mean",
+        "mean",
+        "median",
+        "trimmed-mean",
+        "krum",
+        "multi-krum",
+        "geometric-median",
+        "centred-clipping",
+    ] = "weighted-mean"
     trim_bps: Annotated[
         int, Field(ge=0, lt=5000, description="cut from each end, trimmed-mean only")
     ] = 1000
     clip_to_median: Annotated[
         bool, Field(description="scale updates down to the median norm first")
     ] = True
+    bucket_size: Annotated[
+        int, Field(ge=1, le=64, description="updates averaged, in drawn groups, before the rule")
+    ] = 1
+    mix_neighbours: Annotated[
+        bool, Field(description="replace each by the mean of its nearest, before the rule")
+    ] = False
+    byzantine_bps: Annotated[
+        int, Field(ge=0, lt=5000, description="share of attackers that krum and mixing assume")
+    ] = 2000
+    iterations: Annotated[
+        int, Field(ge=1, le=64, description="geometric-median and centred-clipping only")
+    ] = 8
+    clip_radius: Annotated[
+        float | None, Field(gt=0, description="centred-clipping only; none: the median distance")
+    ] = None
     server_learning_rate: Annotated[float, Field(gt=0, le=10)] = 1.0
+    server_optimiser: ServerOptimiserSpec = ServerOptimiserSpec()
 
 
 class ScoringSpec(_Spec):

@@ -23,7 +23,7 @@ from commonweal.learning.encoding import InvalidUpdate
 from commonweal.learning.weights import InvalidWeights, encode_weights
 from commonweal.protocol.specs import AggregationSpec
 
-RULES = ["weighted-mean", "mean", "median", "trimmed-mean"]
+RULES = AggregationSpec.model_fields["rule"].annotation.__args__
 PLAIN = {rule: AggregationSpec(rule=rule, clip_to_median=False) for rule in RULES}
 CLIPPED = {rule: AggregationSpec(rule=rule, trim_bps=2500) for rule in RULES}
 PARENT = random_weights(99)
@@ -85,14 +85,20 @@ def test_the_number_of_threads_does_not_matter(rule):
         (VECTORS, {"NPY_DISABLE_CPU_FEATURES": " ".join(VECTORS), "PYTHONHASHSEED": "7"}),
         ([], {"OMP_NUM_THREADS": "8", "OPENBLAS_NUM_THREADS": "8"}),
         ([], {"OMP_NUM_THREADS": "1", "OPENBLAS_CORETYPE": "Prescott"}),
+        ([], {"WEAL_KERNELS": "compiled"}),
     ],
-    ids=["no-vectors", "many-threads", "other-blas"],
+    ids=["no-vectors", "many-threads", "other-blas", "compiled"],
 )
 def test_another_process_gets_the_same_bytes(disabled, settings):
     # Numpy warns of features that this machine does not have, hence -W ignore.
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", ELSEWHERE, *disabled],
-        env={**os.environ, **settings, "PYTHONPATH": str(Path(__file__).parent)},
+        env={
+            **os.environ,
+            "WEAL_KERNELS": "numpy",
+            **settings,
+            "PYTHONPATH": str(Path(__file__).parent),
+        },
         capture_output=True,
         text=True,
         check=True,
@@ -107,6 +113,10 @@ def test_the_bytes_of_today_are_the_bytes_of_tomorrow():
         "mean": "9c2632aa9e91b8a0",
         "median": "97870b008a5d1270",
         "trimmed-mean": "83336bd4f6773bc2",
+        "krum": "02e3662c73119542",
+        "multi-krum": "88987a61bf3c9546",
+        "geometric-median": "aa28cc9ca89fe00f",
+        "centred-clipping": "8b5e4fa6b23fc6ba",
     }
 
 
@@ -190,7 +200,9 @@ def test_a_model_out_of_range_is_refused(rule):
 def test_unsound_updates_are_refused():
     (update,) = make_updates(1)
     other = {**update.delta, "output.bias": np.zeros(3, np.float32)}
+    wide = {name: tensor.astype(np.float64) for name, tensor in update.delta.items()}
     cases = {
+        "dtype": [ScoredUpdate(update.trainer, 1, wide)],
         "shape": [ScoredUpdate(update.trainer, 1, other)],
         "score": [ScoredUpdate(update.trainer, 0, update.delta)],
         "twice": [update, update],

@@ -1,1 +1,0 @@
-"""Accuracy against bytes per update, for each encoding and for long local phases."""
