@@ -16,6 +16,7 @@ from eth_utils.address import is_address, to_checksum_address
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from commonweal.errors import InvalidInput
+from commonweal.learning.encoding import update_size
 from commonweal.protocol.merkle import compute_allowlist_leaf, compute_proof, compute_root
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import (
@@ -190,7 +191,11 @@ def parse_job_file(data: bytes, *, name: str = "job.yaml") -> JobFile:
     except ValidationError as error:
         raise _refuse(name, [_locate(root, dict(each)) for each in error.errors()]) from None
     spec = JobSpec.model_validate(parsed.model_dump(exclude={"terms"}))
-    errors = [*_check_shapes(root, spec), *_check_terms(root, parsed.terms)]
+    errors = [
+        *_check_shapes(root, spec),
+        *_check_update_size(root, spec),
+        *_check_terms(root, parsed.terms),
+    ]
     if errors:
         raise _refuse(name, errors)
     return JobFile(spec, parsed.terms)
@@ -291,6 +296,16 @@ def _check_shapes(root: yaml.Node, spec: JobSpec) -> list[FieldError]:
         message = f"{features} values per sample, but the model takes {inputs}"
         errors.append(_locate(root, {"loc": ("data", "features"), "msg": message, "type": ""}))
     return errors
+
+
+def _check_update_size(root: yaml.Node, spec: JobSpec) -> list[FieldError]:
+    """Else every honest update would be invalid, and its trainer slashed."""
+    size, limit = update_size(spec), spec.limits.max_update_bytes
+    if size <= limit:
+        return []
+    message = f"{limit}, but an update has up to {size} bytes"
+    error = {"loc": ("limits", "max_update_bytes"), "msg": message, "type": ""}
+    return [_locate(root, error)]
 
 
 def _check_terms(root: yaml.Node, terms: Terms) -> list[FieldError]:

@@ -8,8 +8,22 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from commonweal.adapters.content.gateway import gateway_routes, upload_routes
-from service.api import errors, events, health, jobs, messages, providers, rounds
+from service.api import (
+    careers,
+    errors,
+    events,
+    health,
+    histories,
+    jobs,
+    messages,
+    overview,
+    providers,
+    rounds,
+)
+from service.api.compression import CompressJson
 from service.api.limits import BodyLimit, SecurityHeaders
+from service.api.pages import page_routes
+from service.claimed import ClaimedMetrics
 from service.services import Services
 
 MAX_BODY = 2 * 2**20
@@ -32,10 +46,14 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    for module in (health, jobs, rounds, events, providers, messages):
+    app.state.claimed = ClaimedMetrics(services.content)
+    pages = (overview, histories, careers)
+    for module in (health, jobs, rounds, events, providers, messages, *pages):
         app.include_router(module.router)
     app.include_router(gateway_routes(services.content))
     app.include_router(upload_routes(services.content))
+    app.include_router(page_routes())
+    app.add_middleware(CompressJson)
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt="/v1/blocks/")
     app.add_middleware(SecurityHeaders)
     errors.install(app)

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from commonweal.cli import options as opt
 from commonweal.cli.narration import FAILURES, Narrator, format_date, format_time
-from commonweal.cli.output import format_tokens, print_fields, print_json, print_table
+from commonweal.cli.output import (
+    format_bytes,
+    format_duration,
+    format_tokens,
+    print_fields,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from commonweal.estimating import Estimate
 
 app = typer.Typer(no_args_is_help=True, help="Submit, follow and cancel jobs.")
 
@@ -47,6 +58,21 @@ def submit(
         print_json({"job": job, "requester": account.address, "escrow_wei": job_file.escrow})
     else:
         typer.echo(f"Job {job} is on chain. Follow it: weal job watch {job}")
+
+
+@app.command()
+def estimate(file: JobFileArgument, json: opt.Json = False) -> None:
+    """What a job will move, cost and take, before anything is signed. Needs no network."""
+    from dataclasses import asdict
+
+    from commonweal.estimating import compute_estimate
+    from commonweal.jobfile import load_job_file
+
+    found = compute_estimate(load_job_file(file))
+    if json:
+        print_json(asdict(found))
+    else:
+        print_fields(describe_estimate(found))
 
 
 @app.command("list")
@@ -142,6 +168,43 @@ def _round_cells(round_: dict[str, Any]) -> list[str]:
         state = f"failed: {FAILURES.get(round_['failure'], round_['failure'])}"
     model = round_["model"] or ""
     return [str(round_["round"]), state, format_tokens(round_["spent"]), model]
+
+
+def describe_estimate(found: Estimate) -> dict[str, str]:
+    pools = found.pools_per_round
+    fewest, most = found.trainers
+    shares = (
+        f"{format_tokens(pools.trainers)} to trainers, {format_tokens(pools.validators)} to "
+        f"validators, {format_tokens(pools.fee)} to the coordinator"
+    )
+    return {
+        "model": f"{found.parameters:,} parameters, {format_bytes(found.float32_update_bytes)}",
+        "encoding": found.encoding,
+        "update": f"at most {found.update_bytes:,} bytes, "
+        f"{found.times_smaller:g} times smaller than float32",
+        "trainers": f"{fewest} to {most}; below, what both come to",
+        "sent per round": _format_range(found.traffic_per_round.uploaded, format_bytes),
+        "fetched per round": _format_range(found.traffic_per_round.fetched, format_bytes),
+        "sent in all": _format_range(found.traffic_per_job.uploaded, format_bytes),
+        "fetched in all": _format_range(found.traffic_per_job.fetched, format_bytes),
+        "escrow": f"{format_tokens(found.escrow)} tokens",
+        "paid per round": f"at most {shares}",
+        "gas per round": f"{_format_range(found.gas.relayed_per_round, _format_count)}, relayed",
+        "gas in all": f"{_format_range(found.gas.relayed_per_job, _format_count)}, relayed",
+        "gas if direct": f"{found.gas.direct_per_trainer_and_round:,} per trainer and round",
+        "a round takes": f"at most {format_duration(found.longest.round)}; "
+        "a phase ends as soon as all are in",
+        "the job takes": f"at most {format_duration(found.longest.job)}, "
+        "recruiting and failed rounds included",
+    }
+
+
+def _format_count(count: int) -> str:
+    return f"{count:,}"
+
+
+def _format_range(pair: tuple[int, int], form: Callable[[int], str]) -> str:
+    return " to ".join(dict.fromkeys(map(form, pair)))
 
 
 def describe_job(job: dict[str, Any]) -> dict[str, str]:

@@ -52,3 +52,23 @@ def format_tokens(wei: int | str) -> str:
     """Two places, for people; exact amounts are in the JSON."""
     tokens = Decimal(wei) / TOKEN
     return "<0.01" if 0 < tokens < Decimal("0.01") else f"{tokens:,.2f}"
+
+
+def format_bytes(count: int) -> str:
+    """Decimal units, one place."""
+    size, units = float(count), ["kB", "MB", "GB", "TB"]
+    if count < 1000:
+        return f"{count} bytes"
+    unit = ""
+    while units and size >= 1000:
+        size, unit = size / 1000, units.pop(0)
+    return f"{size:,.1f} {unit}"
+
+
+def format_duration(seconds: int) -> str:
+    """The two largest units: 1 d 6 h, 2 m 30 s."""
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        amount, seconds = divmod(seconds, size)
+        parts += [f"{amount} {unit}"] if amount else []
+    return " ".join(parts[:2]) or "0 s"

@@ -10,7 +10,9 @@ from fastapi import Depends, Path, Query, Request
 from commonweal.errors import InvalidInput
 from commonweal.protocol.manifests import manifest_cid
 from commonweal.protocol.types import Digest
+from service.claimed import ClaimedMetrics
 from service.eventjson import to_hex
+from service.history import History
 from service.services import Services
 
 MAX_PAGE = 200
@@ -28,7 +30,17 @@ def _services(request: Request) -> Services:
     return cast(Services, request.app.state.services)
 
 
+def _history(request: Request) -> History:
+    return History(_services(request).database)
+
+
+def _claimed(request: Request) -> ClaimedMetrics:
+    return cast(ClaimedMetrics, request.app.state.claimed)
+
+
 ServicesDep = Annotated[Services, Depends(_services)]
+HistoryDep = Annotated[History, Depends(_history)]
+ClaimedDep = Annotated[ClaimedMetrics, Depends(_claimed)]
 JobNumber = Annotated[int, Path(ge=1, lt=2**63, examples=[1])]
 RoundNumber = Annotated[int, Path(ge=1, lt=2**63, examples=[1])]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="items per page")]

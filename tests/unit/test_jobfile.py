@@ -99,6 +99,26 @@ def test_allowlist_root_does_not_depend_on_the_order_written() -> None:
         ("rounds: 10", "rounds: 10\n  rounds: 11", "job.yaml:12: terms.rounds: given twice"),
         ("name: tiny", "name: &n tiny\nother: *n", "job.yaml:1: other: aliases are not accepted"),
         ("[32, 16]", "[32, 16", "job.yaml:6: yaml: "),
+        (
+            "name: tiny",
+            "name: tiny\nlimits: {max_update_bytes: 100}",
+            "job.yaml:2: limits.max_update_bytes: 100, but an update has up to ",
+        ),
+        (
+            "name: tiny",
+            "name: tiny\nencoding: {kind: fp16, block: 64}",
+            "job.yaml:2: encoding.block: Extra inputs",
+        ),
+        (
+            "name: tiny",
+            "name: tiny\nencoding: {kind: top-k, one_in: 1}",
+            "job.yaml:2: encoding.one_in: Input should be greater than or equal to 2",
+        ),
+        (
+            "name: tiny",
+            "name: tiny\ntraining: {steps: 4, epochs: 2}",
+            "job.yaml:2: training: steps 4 and epochs 2",
+        ),
         ("rounds: 10", "rounds: .inf", "job.yaml:11: terms.rounds: Input should be a"),
     ],
 )

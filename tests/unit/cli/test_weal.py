@@ -13,6 +13,7 @@ COMMANDS = [
     [],
     ["job"],
     ["job", "submit"],
+    ["job", "estimate"],
     ["job", "list"],
     ["job", "show"],
     ["job", "watch"],
@@ -72,6 +73,20 @@ def test_error_in_a_job_file_names_line_and_field(
     printed = capsys.readouterr()
     assert printed.err.startswith(f"error[invalid-job-file]: {file}:2: model.hidden.0: ")
     assert printed.out == ""
+
+
+def test_estimate_says_what_a_job_costs_before_anything_is_signed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    example = Path(__file__).parents[3] / "examples" / "fashion.yaml"
+    assert run(["job", "estimate", str(example)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "encoding top-k-int8" in told
+    assert "times smaller than float32" in told
+    assert run(["job", "estimate", str(example), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["times_smaller"] > 50
+    assert found["escrow"] == 20 * 100 * 10**18
 
 
 def test_unreachable_coordinator(capsys: pytest.CaptureFixture[str]) -> None:
