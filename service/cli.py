@@ -112,13 +112,18 @@ def _reindex(settings: Settings) -> int:
     from commonweal.adapters.deployment import load_deployment
     from service.chainstore import count_events
     from service.indexer import Indexer
+    from service.leadership import AnotherLeads, open_leadership
     from service.services import open_chain_store
 
     deployment = load_deployment(settings.deployment)
     reader = ChainReader(settings.rpc_url, deployment)
     database, store = open_chain_store(settings, reader)
+    leadership = open_leadership(database)
+    if not leadership.hold():
+        raise AnotherLeads("a coordinator works on this database: stop it first")
     store.clear()
     indexer = Indexer(reader, store, first_block=deployment.deployed_block)
     while (step := indexer.step()) is None or not step.is_complete:
         pass
+    leadership.release()
     return count_events(database)

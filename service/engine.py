@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from commonweal.adapters.chain import Block, ChainReader
 from commonweal.adapters.transactions import TransactionSender
@@ -16,9 +17,12 @@ from commonweal.errors import CommonwealError
 from commonweal.protocol.events import MemberJoined, MemberLeft, MemberOperatorRefreshed
 from service.batching import next_batch, sort_letters
 from service.custodian import Custodian
+from service.database import DatabaseUnavailable
 from service.indexer import Indexer, Step
 from service.keeper import Duty, Keeper, due_duties, due_seals, due_step
+from service.leadership import Leadership
 from service.mailbox import Letter, Mailbox
+from service.mirror import Mirror
 from service.relay import Relay
 from service.repository import Repository
 from service.ticks import Ticks
@@ -29,6 +33,7 @@ _WORKERS = 8
 _RETRY_SECONDS = 0.5
 _DUTY_SECONDS, _DUTY_RETRY_SECONDS = 5.0, 60.0
 _CONTENT_SECONDS = 1.0
+_DRAIN_SECONDS = 5.0
 _RECOVERY_SECONDS = 2.0  # a look at each of them
 # Keys beside the jobs' numbers, which start at 1.
 _OFFERS, _DUTIES, _CONTENT, _RECOVERY = 0, -1, -2, -3
@@ -42,12 +47,17 @@ class Task:
 
 
 class Engine:
-    """Runs in a thread of its own; `wake` and `catch_up` may be called from any."""
+    """Runs in a thread of its own; `wake` and `catch_up` may be called from any.
+
+    Only the leader of several coordinators on one database writes and sends; the others look on.
+    """
 
     def __init__(
         self,
         reader: ChainReader,
         indexer: Indexer,
+        mirror: Mirror,
+        leadership: Leadership,
         views: Views,
         mailbox: Mailbox,
         repository: Repository,
@@ -59,6 +69,8 @@ class Engine:
     ) -> None:
         self._reader = reader
         self._indexer = indexer
+        self._mirror = mirror
+        self._leadership = leadership
         self._views = views
         self._mailbox = mailbox
         self._repository = repository
@@ -79,22 +91,27 @@ class Engine:
         self._deferred: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="engine")
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._is_anew = True  # every view is to be read again
+        self.leads = False
         self.head: Block | None = None
         self.indexed = -1
         self.error: str | None = None  # of the latest look at the chain
         self.changes = 0  # grows with every change that followers may want to see
 
-    def start(self, rewinds: int) -> None:
-        self._relay.rewinds = self._keeper.rewinds = rewinds
+    def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finishes what is being sent."""
+        """Finishes what is being sent, if that does not take long; it is stored anyway."""
         self._stopping.set()
         self._ticks.stop()
         self._wake.set()
         self._thread.join(timeout=10)
         self._pool.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while self._busy and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._leadership.release()
 
     def wake(self) -> None:
         self._wake.set()
@@ -115,6 +132,8 @@ class Engine:
                 self.error = None
             except CommonwealError as error:
                 self._note(error)
+            except DBAPIError as error:
+                self._note(DatabaseUnavailable(f"the database does not answer: {error.orig}"))
             except Exception:
                 log.exception("the loop failed")
                 self._stopping.wait(1.0)
@@ -123,42 +142,55 @@ class Engine:
 
     def _note(self, error: CommonwealError) -> None:
         if self.error != error.code:
-            log.warning("the chain cannot be followed", code=error.code, reason=error.message)
+            log.warning("the loop is held up", code=error.code, reason=error.message)
         self.error = error.code
         self._stopping.wait(_RETRY_SECONDS)
 
     def _tick(self) -> None:
+        if self._leadership.hold() is not self.leads:
+            self._change_places()
         self._follow()
+        if not self.leads:
+            return
         if not self._is_recovered:
             if _RECOVERY not in self._busy:
                 self._submit(_RECOVERY, Task("recover", self._recover))
         elif self._views.head is not None:
             self._hand_out()
 
+    def _change_places(self) -> None:
+        self.leads = not self.leads
+        log.info("this coordinator leads" if self.leads else "another coordinator leads")
+        self._is_recovered = False
+        self._is_anew = True
+        self._mirror.forget()
+        self._relay.rewinds = self._keeper.rewinds = self._indexer.fetch_rewinds()
+
     # Following
 
     def _follow(self) -> None:
         touched: set[int] = set()
         rosters: set[int] = set()
-        anew = self._views.head is None
-        while not self._stopping.is_set() and (step := self._indexer.step()) is not None:
-            anew = self._note_step(step) or anew
+        source = self._indexer if self.leads else self._mirror
+        while not self._stopping.is_set() and (step := source.step()) is not None:
+            self._note_step(step)
             touched |= {e.job for e in step.events if hasattr(e, "job")}
             rosters |= {e.job for e in step.events if isinstance(e, _ROSTER_EVENTS)}
         head = self.head or self._reader.fetch_head()
         self.head = head
-        if anew:
+        if self._is_anew:
             self._views.reset(head)
+            self._is_anew = False
         elif touched or self._views.head != head:
             self._views.refresh(touched, rosters, head)
 
-    def _note_step(self, step: Step) -> bool:
+    def _note_step(self, step: Step) -> None:
         self.head, self.indexed = step.head, step.indexed.number
         self.changes += 1
         if step.rewound:
             self._relay.rewinds += 1
             self._keeper.rewinds += 1
-        return step.rewound
+            self._is_anew = True
 
     # Handing out
 

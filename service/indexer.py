@@ -44,6 +44,9 @@ class Indexer:
         self._store = store
         self._first_block = first_block
 
+    def fetch_rewinds(self) -> int:
+        return self._store.fetch_rewinds()
+
     def step(self) -> Step | None:
         """One batch of blocks, or one rewind; None if nothing is new."""
         head = self._chain.fetch_head()

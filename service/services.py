@@ -21,7 +21,9 @@ from service.database import migrate, open_engine
 from service.engine import Engine
 from service.followers import Followers
 from service.indexer import Indexer
+from service.leadership import open_leadership
 from service.mailbox import Mailbox
+from service.mirror import Mirror
 from service.policy import RelayPolicy
 from service.repository import Repository
 from service.settings import Settings
@@ -70,7 +72,7 @@ class Services:
     balance: Balance
 
     def start(self) -> None:
-        self.engine.start(self.chain_store.fetch_rewinds())
+        self.engine.start()
 
     def stop(self) -> None:
         self.engine.stop()
@@ -109,6 +111,8 @@ def open_services(settings: Settings) -> Services:
     engine = Engine(
         reader,
         Indexer(reader, store, first_block=deployment.deployed_block),
+        Mirror(database),
+        open_leadership(database),
         views,
         mailbox,
         repository,

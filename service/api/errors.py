@@ -11,6 +11,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
 from commonweal.adapters.chain import ContractReverted
@@ -104,6 +105,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(CommonwealError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    for kind in (OperationalError, InterfaceError):
+        app.add_exception_handler(kind, _on_database_away)
     app.add_exception_handler(Exception, _on_bug)
 
 
@@ -126,6 +129,11 @@ def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _HTTP_CODES.get(error.status_code, f"http-{error.status_code}")
     return answer_problem(error.status_code, code, str(error.detail))
+
+
+def _on_database_away(request: Request, error: Exception) -> JSONResponse:
+    log.warning("database away", path=request.url.path, reason=str(error).splitlines()[0])
+    return answer_problem(503, "database-unavailable", "the database does not answer")
 
 
 def _on_bug(request: Request, error: Exception) -> JSONResponse:

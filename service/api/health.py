@@ -21,6 +21,7 @@ def get_health(services: ServicesDep) -> s.Health:
     return s.Health(
         status="degraded" if error else "ok",
         error=error,
+        leads=engine.leads,
         head=head,
         indexed_block=engine.indexed,
         lag=None if head is None else max(0, head - engine.indexed),

@@ -35,6 +35,7 @@ class Page(Answer, Generic[T]):
 class Health(Answer):
     status: Annotated[Literal["ok", "degraded"], Field(description="degraded: see `error`")]
     error: Annotated[str | None, Field(description="code of what keeps the chain away")]
+    leads: Annotated[bool, Field(description="false: another one on this database sends")]
     head: Annotated[int | None, Field(description="the chain's latest block", examples=[120])]
     indexed_block: Annotated[int, Field(description="-1 before the first", examples=[120])]
     lag: Annotated[int | None, Field(description="blocks", examples=[0])]

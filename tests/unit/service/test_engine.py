@@ -15,7 +15,9 @@ from commonweal.protocol.messages import JoinMessage
 from service.chainstore import ChainStore
 from service.engine import Engine
 from service.indexer import Indexer
+from service.leadership import open_leadership
 from service.mailbox import SENT, Mailbox
+from service.mirror import Mirror
 from service.repository import Repository
 from service.views import Views
 
@@ -37,6 +39,8 @@ def build_engine(chain: ScriptedChain, database: Database, sender: StuckSender) 
     return Engine(
         reader,
         Indexer(chain, ChainStore(database, 31_337, NOBODY), first_block=0),
+        Mirror(database),
+        open_leadership(database),
         Views(reader, repository),
         Mailbox(database),
         repository,
@@ -59,7 +63,7 @@ def test_the_chain_is_followed_while_a_stored_transaction_waits(database: Databa
     sent = mailbox.post(JOIN).id
     mailbox.mark_sent([sent])
     engine = build_engine(chain, database, sender)
-    engine.start(rewinds=0)
+    engine.start()
     try:
         wait_for(lambda: engine.indexed == 0)
         chain.mine(register())
@@ -70,3 +74,25 @@ def test_the_chain_is_followed_while_a_stored_transaction_waits(database: Databa
     finally:
         sender.mined.set()
         engine.stop()
+
+
+def test_of_two_one_leads_and_the_other_follows_what_it_writes(database: Database) -> None:
+    chain, sender, mailbox = ScriptedChain(), StuckSender(), Mailbox(database)
+    sender.mined.set()
+    first, second = (build_engine(chain, database, sender) for _ in range(2))
+    first.start()
+    try:
+        wait_for(lambda: first.leads)
+        second.start()
+        chain.mine(register())
+        wait_for(lambda: second.indexed == 1)
+        assert not second.leads
+        posted = mailbox.post(JOIN).id
+        wait_for(lambda: mailbox.fetch(posted).reason == "job-over")  # the leader looked at it
+        first.stop()
+        wait_for(lambda: second.leads)
+        chain.mine([])
+        wait_for(lambda: second.indexed == 2)
+    finally:
+        first.stop()
+        second.stop()
