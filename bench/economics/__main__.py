@@ -65,7 +65,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 def _scenes(study: Study, options: argparse.Namespace) -> list[Scene]:
     if options.quick:
         return study.scenes(_RECORDED_SEEDS[:1], _QUICK_ROUNDS)
-    varies = study.sweep in {"shares", "committees"}
+    varies = study.sweep in {"shares", "committees", "floors"}
     return study.scenes(_RECORDED_SEEDS[:1] if varies else _RECORDED_SEEDS, RECORDED_ROUNDS)
 
 

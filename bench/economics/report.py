@@ -14,6 +14,7 @@ _TITLES = {
     "validators": "Validators: eight of forty",
     "shares": "Colluding groups, by their part of trainers and of validators",
     "committees": "Colluding groups of a third, by committee size",
+    "floors": "Colluding groups of a third, by minTrainers",
     "slashes": "Slash fractions, in parts of the shipped ones",
     "bounties": "Who accuses itself gets the bounty",
     "duties": "Missed duties that jail",

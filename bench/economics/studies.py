@@ -93,6 +93,7 @@ def plan(*, quick: bool) -> list[Study]:
         *_validators(market),
         *_shares(market),
         *_committees(market),
+        *_floors(market),
         *_slashes(market, [0.0, 0.5, 1.0, 2.0, 5.0, 10.0]),
         *_bounties(market),
         *_duties(market),
@@ -124,6 +125,14 @@ def _committees(market: Market) -> Iterator[Study]:
     for size in (3, 5, 7, 9, 15):
         for content, vote in GROUPS[1:]:
             yield _group("committees", str(size), with_committee(market, size), content, vote, 4)
+
+
+def _floors(market: Market) -> Iterator[Study]:
+    """Nobody gets more of the trainers' pool than one of `min_trainers` equal parts."""
+    for least in (3, 6, 9):
+        changed = replace(market, parameters=replace(market.parameters, min_trainers=least))
+        for content, vote in GROUPS[1:]:
+            yield _group("floors", str(least), changed, content, vote, 4)
 
 
 def _slashes(market: Market, factors: Sequence[float]) -> Iterator[Study]:

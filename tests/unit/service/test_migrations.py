@@ -37,6 +37,5 @@ def test_those_that_start_at_the_same_time_wait_for_each_other(database_url: str
     engine.dispose()
 
 
-
 def test_migrating_twice_is_harmless(database: Engine) -> None:
     migrate(database)
