@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.economics import capture, report
 from bench.economics.recording import Recording, Scene, collect
-from bench.economics.studies import RECORDED_ROUNDS, Study, plan, run_study
+from bench.economics.studies import RECORDED_ROUNDS, Study, find_profitable, plan, run_study
 
 RESULTS = Path(__file__).parents[1] / "results"
 _QUICK_SHARES = (0.1, 0.33)
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     recordings = collect(scenes, cache, options.jobs)
     work = [(study, [recordings[scene] for scene in _scenes(study, options)]) for study in studies]
     rows = _run(work, options)
-    captures = _compute_captures(options)
+    captures = {"profitable": find_profitable(rows), **_compute_captures(options)}
     _store(rows, captures, options.out)
     if options.json:
         print(json.dumps({"strategies": rows, **captures}, indent=1))
@@ -65,7 +65,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 def _scenes(study: Study, options: argparse.Namespace) -> list[Scene]:
     if options.quick:
         return study.scenes(_RECORDED_SEEDS[:1], _QUICK_ROUNDS)
-    varies = study.sweep in {"shares", "committees", "floors"}
+    varies = study.sweep in {"shares", "strict", "committees", "floors"}
     return study.scenes(_RECORDED_SEEDS[:1] if varies else _RECORDED_SEEDS, RECORDED_ROUNDS)
 
 

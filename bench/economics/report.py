@@ -13,6 +13,7 @@ _TITLES = {
     "trainers": "Trainers: three of twelve",
     "validators": "Validators: eight of forty",
     "shares": "Colluding groups, by their part of trainers and of validators",
+    "strict": "The same with nine seats and minTrainers three quarters",
     "committees": "Colluding groups of a third, by committee size",
     "floors": "Colluding groups of a third, by minTrainers",
     "slashes": "Slash fractions, in parts of the shipped ones",

@@ -91,7 +91,8 @@ def plan(*, quick: bool) -> list[Study]:
     return [
         *_trainers(market, list(TRAINERS)),
         *_validators(market),
-        *_shares(market),
+        *_shares("shares", market),
+        *_shares("strict", _make_strict(market)),
         *_committees(market),
         *_floors(market),
         *_slashes(market, [0.0, 0.5, 1.0, 2.0, 5.0, 10.0]),
@@ -114,11 +115,18 @@ def _validators(market: Market) -> Iterator[Study]:
             yield Study("validators", setting, "validator", market, cast)
 
 
-def _shares(market: Market) -> Iterator[Study]:
+def _shares(sweep: str, market: Market) -> Iterator[Study]:
     """A group with the same part of trainers and of validators."""
     for cheats in range(1, 8):
         for content, vote in GROUPS:
-            yield _group("shares", f"{cheats}/{TRAINER_COUNT}", market, content, vote, cheats)
+            yield _group(sweep, f"{cheats}/{TRAINER_COUNT}", market, content, vote, cheats)
+
+
+def _make_strict(market: Market) -> Market:
+    """What docs/economics.md recommends among strangers: nine seats, three quarters as floor."""
+    least = market.parameters.max_trainers * 3 // 4
+    parameters = replace(market.parameters, min_trainers=least)
+    return with_committee(replace(market, parameters=parameters), 9)
 
 
 def _committees(market: Market) -> Iterator[Study]:
@@ -178,6 +186,26 @@ def run_study(
         if imbalance := life.book.compute_imbalance():
             raise MoneyLost(f"{imbalance} wei are missing", imbalance=imbalance)
     return asdict(_count(study, lived, rounds))
+
+
+def find_profitable(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """From which share on a group surely earns more than the same people by honest work."""
+    swept = [row for row in rows if row["sweep"] in ("shares", "strict")]
+    honest = {
+        (row["sweep"], row["share"]): row["return_high"]
+        for row in swept
+        if row["strategy"] == f"{HONEST} + {HONEST}"
+    }
+    pays: dict[tuple[str, str], list[float]] = {}
+    for row in swept:
+        shares = pays.setdefault((row["sweep"], row["strategy"]), [])
+        if row["return_low"] > honest[row["sweep"], row["share"]]:
+            shares.append(row["share"])
+    return [
+        {"sweep": sweep, "strategy": strategy, "share": min(shares, default=None)}
+        for (sweep, strategy), shares in pays.items()
+        if strategy != f"{HONEST} + {HONEST}"
+    ]
 
 
 def _count(study: Study, lives: Sequence[Life], rounds: int) -> Row:

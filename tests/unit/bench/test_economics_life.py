@@ -9,7 +9,7 @@ from bench.economics.life import Cast, Life
 from bench.economics.market import TOKEN, Market, make_market
 from bench.economics.recording import TRAINER_COUNT, Recording, Scene
 from bench.economics.strategies import TRAINERS, VALIDATORS
-from bench.economics.studies import Study, run_study
+from bench.economics.studies import Study, find_profitable, run_study
 from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Wei
 
 ROUNDS = 8
@@ -174,3 +174,19 @@ def test_the_same_seed_gives_the_same_row_and_another_another() -> None:
     assert rows[0] == rows[1]
     assert rows[0] != rows[2]
     assert rows[0]["return_low"] <= rows[0]["return_per_100"] <= rows[0]["return_high"]
+
+
+def test_a_group_pays_from_the_share_at_which_it_surely_beats_honest_work() -> None:
+    def row(strategy: str, share: float, low: float, high: float) -> dict[str, object]:
+        its = {"sweep": "shares", "strategy": strategy, "share": share}
+        return {**its, "return_low": low, "return_high": high}
+
+    rows = [
+        *(row("honest + honest", share, 80.0, 100.0) for share in (0.1, 0.2, 0.3)),
+        row("honest + slighting", 0.1, 50.0, 130.0),
+        row("honest + slighting", 0.2, 101.0, 130.0),
+        row("honest + slighting", 0.3, 150.0, 160.0),
+        row("gaussian + praising", 0.3, 0.0, 200.0),
+    ]
+    found = {each["strategy"]: each["share"] for each in find_profitable(rows)}
+    assert found == {"honest + slighting": 0.2, "gaussian + praising": None}
