@@ -12,7 +12,7 @@ from commonweal.learning.aggregation import ScoredUpdate, aggregate
 from commonweal.learning.encoding import compute_delta, decode_update, encode_with_feedback
 from commonweal.learning.training import evaluate, train
 from commonweal.learning.weights import Weights, initial_weights
-from commonweal.protocol.specs import AggregationSpec, EncodingSpec, JobSpec
+from commonweal.protocol.specs import EncodingSpec, JobSpec
 from commonweal.protocol.types import Address
 
 _LAST = 3  # models whose accuracies are averaged
@@ -27,9 +27,8 @@ class Setting:
     rounds: int
     steps: int
     batch: int
-    learning_rate: float
-    momentum: float
-    aggregation: AggregationSpec
+    learning_rate: float = 0.05
+    momentum: float = 0.9
 
     @property
     def samples(self) -> int:
@@ -81,10 +80,4 @@ def _apply(spec: JobSpec, setting: Setting) -> JobSpec:
         "momentum": setting.momentum,
     }
     training = spec.training.model_copy(update=changes)
-    return spec.model_copy(
-        update={
-            "training": training,
-            "encoding": setting.encoding,
-            "aggregation": setting.aggregation,
-        }
-    )
+    return spec.model_copy(update={"training": training, "encoding": setting.encoding})
