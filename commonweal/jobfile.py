@@ -13,7 +13,15 @@ from typing import Annotated, Any
 
 import yaml
 from eth_utils.address import is_address, to_checksum_address
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from commonweal.errors import InvalidInput
 from commonweal.learning.encoding import update_size
@@ -81,9 +89,30 @@ def _check_odd(value: int) -> int:
     return value
 
 
-Amount = Annotated[int, BeforeValidator(_parse_amount), Field(gt=0, lt=2**128)]
-Seconds = Annotated[int, BeforeValidator(_parse_duration), Field(gt=0, lt=2**32)]
-AddressField = Annotated[str, BeforeValidator(_parse_address)]
+def _as_written(pattern: str, description: str) -> WithJsonSchema:
+    """For editors: what is parsed from a number or from text."""
+    number = {"type": "number", "exclusiveMinimum": 0}
+    text = {"type": "string", "pattern": pattern}
+    return WithJsonSchema({"anyOf": [number, text], "description": description})
+
+
+Amount = Annotated[
+    int,
+    BeforeValidator(_parse_amount),
+    Field(gt=0, lt=2**128),
+    _as_written(r"^\s*[0-9.]+\s*(wei)?\s*$", "tokens, or '5000 wei'"),
+]
+Seconds = Annotated[
+    int,
+    BeforeValidator(_parse_duration),
+    Field(gt=0, lt=2**32),
+    _as_written(r"^\s*[0-9]+\s*[smhd]?\s*$", "seconds, or 90s, 15m, 2h, 1d"),
+]
+AddressField = Annotated[
+    str,
+    BeforeValidator(_parse_address),
+    WithJsonSchema({"type": "string", "pattern": "^0x[0-9a-fA-F]{40}$"}),
+]
 Share = Annotated[int, Field(ge=0, le=10_000)]
 Count = Annotated[int, Field(ge=1, lt=2**16)]
 
@@ -170,6 +199,15 @@ def compute_parameters(terms: Terms, *, spec: Digest, model: Digest, now: int) -
 
 class _JobFileModel(JobSpec):
     terms: Terms
+
+
+def compute_job_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of job files, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_JobFileModel.model_json_schema(),
+        "title": "Commonweal job file",
+    }
 
 
 def load_job_file(path: Path) -> JobFile:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from commonweal.cli import newjob
 from commonweal.cli import options as opt
 from commonweal.cli.narration import FAILURES, Narrator, format_date, format_time
 from commonweal.cli.output import (
@@ -23,7 +24,9 @@ from commonweal.cli.output import (
 if TYPE_CHECKING:
     from commonweal.estimating import Estimate
 
-app = typer.Typer(no_args_is_help=True, help="Submit, follow and cancel jobs.")
+app = typer.Typer(no_args_is_help=True, help="Write, submit, follow and cancel jobs.")
+app.command()(newjob.new)
+app.command()(newjob.schema)
 
 OVER = {"completed", "cancelled", "exhausted"}
 JobFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The job file (YAML).")]
