@@ -198,13 +198,14 @@ class Duties:
     def _attest(
         self, action: ComputeAndAttestModel, job: JobView, view: NodeView, left: float
     ) -> None:
-        spec, parent = self._fetch_model(job)
+        spec, _ = self._fetch_model(job)
         record = self._fetch_record(job, view)
         if not record.scores:
             raise ContentNotFound("the tally is not in the node's events yet", job=action.job)
         verified = verified_updates(record.digests, record.scores, job.trainers)
         slot = {"job": action.job, "round": action.round}
         with timed(log, "content", **slot):
+            parent = self.models.fetch_model(job.round.parent_model, spec)
             deltas = self._fetch_deltas(spec, job, record, verified, left)
         with timed(log, "scoring", **slot):
             model = compute_next_model(spec, parent, verified, deltas)

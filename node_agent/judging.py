@@ -78,7 +78,7 @@ class Judge:
         deltas = {member: c.delta for member, c in found.items() if c.delta is not None}
         if missing := sorted(found.keys() - deltas.keys()):
             raise ContentNotFound("verified updates are not to be had", members=missing)
-        parent = self.models.fetch_weights(its.parent, its.spec)
+        parent = self.models.fetch_model(its.parent, its.spec)
         model = compute_next_model(its.spec, parent, verified, deltas)
         place = (its.record.job, its.record.round)
         return self.models.store_model(its.spec, model, its.parent, *place, verified)

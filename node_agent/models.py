@@ -11,7 +11,15 @@ from dataclasses import dataclass
 
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.content.store import ContentStore
-from commonweal.learning.aggregation import ScoredUpdate, aggregate
+from commonweal.learning.aggregation import (
+    GlobalModel,
+    ScoredUpdate,
+    advance,
+    decode_moments,
+    encode_moments,
+    moment_names,
+    moments_size,
+)
 from commonweal.learning.weights import (
     InvalidWeights,
     Weights,
@@ -50,6 +58,7 @@ class ModelLibrary:
         self._fetcher = fetcher
         self._specs: dict[Digest, JobSpec] = {}
         self._weights: OrderedDict[tuple[Digest, ModelSpec], Weights] = OrderedDict()
+        self._moments: tuple[Digest, Weights] | None = None  # of the newest model
 
     def fetch_spec(self, digest: Digest) -> JobSpec:
         """Raises ContentNotFound; JobNotServed for what is no job spec."""
@@ -69,9 +78,7 @@ class ModelLibrary:
         if key in self._weights:
             self._weights.move_to_end(key)
             return self._weights[key]
-        manifest = self._fetcher.fetch_manifest(digest)
-        if not isinstance(manifest, ModelManifest):
-            raise ModelUnusable("the digest is not a model's", digest=digest.hex())
+        manifest = self._fetch_manifest(digest)
         shapes = shapes_of(spec.model)
         data = self._fetcher.fetch(manifest.weights, max_bytes=encoded_size(shapes, "F32"))
         try:
@@ -79,27 +86,60 @@ class ModelLibrary:
         except InvalidWeights as error:
             raise ModelUnusable(error.message, digest=digest.hex(), **error.details) from error
 
+    def fetch_model(self, digest: Digest, spec: JobSpec) -> GlobalModel:
+        """With the moments of the server optimiser, from which the next model is made.
+
+        Raises as `fetch_weights` does.
+        """
+        weights = self.fetch_weights(digest, spec)
+        known = self._moments
+        if known is None or known[0] != digest:
+            self._moments = known = (digest, self._fetch_moments(digest, spec))
+        return GlobalModel(weights, known[1])
+
+    def _fetch_moments(self, digest: Digest, spec: JobSpec) -> Weights:
+        """None in the manifest: zeros, so the first round's model starts without."""
+        manifest = self._fetch_manifest(digest)
+        if manifest.optimiser is None:
+            return {}
+        if not moment_names(spec.aggregation.server_optimiser):
+            raise ModelUnusable("moments in a job that keeps none", digest=digest.hex())
+        data = self._fetcher.fetch(manifest.optimiser, max_bytes=moments_size(spec))
+        try:
+            return decode_moments(data, spec)
+        except InvalidWeights as error:
+            raise ModelUnusable(error.message, digest=digest.hex(), **error.details) from error
+
+    def _fetch_manifest(self, digest: Digest) -> ModelManifest:
+        manifest = self._fetcher.fetch_manifest(digest)
+        if not isinstance(manifest, ModelManifest):
+            raise ModelUnusable("the digest is not a model's", digest=digest.hex())
+        return manifest
+
     def store_model(
         self,
         spec: JobSpec,
-        weights: Weights,
+        model: GlobalModel,
         parent: Digest,
         job: int,
         round_: int,
         verified: Sequence[VerifiedUpdate],
     ) -> Digest:
         """The model after a round, with its manifest. Stored and pinned before it returns."""
+        moments = self._store.put(encode_moments(model)) if model.moments else None
         manifest = ModelManifest(
-            weights=self._store.put(encode_weights(weights)),
+            weights=self._store.put(encode_weights(model.weights)),
             parent=manifest_cid(parent),
             job=job,
             round=round_,
             contributors=compute_verified_root(verified),
+            optimiser=moments,
         )
         block = encode_manifest(manifest)
         self._store.pin(self._store.put_block(block))
         digest = compute_digest(block)
-        self._keep((digest, spec.model), weights)
+        self._keep((digest, spec.model), model.weights)
+        self._moments = (digest, model.moments)
         return digest
 
     def _keep(self, key: tuple[Digest, ModelSpec], weights: Weights) -> Weights:
@@ -122,13 +162,14 @@ def verified_updates(
 
 def compute_next_model(
     spec: JobSpec,
-    parent: Weights,
+    parent: GlobalModel,
     verified: Sequence[VerifiedUpdate],
     deltas: Mapping[int, Weights],
-) -> Weights:
+) -> GlobalModel:
     """`deltas` by member. Bit-exact, see `commonweal.learning.aggregation`."""
     scored = [ScoredUpdate(item.trainer, item.score, deltas[item.member]) for item in verified]
-    return aggregate(spec.aggregation, parent, scored)
+    seed = compute_verified_root(sorted(verified, key=lambda item: item.member))
+    return advance(spec.aggregation, parent, scored, seed=seed)
 
 
 def compute_verified_root(verified: Sequence[VerifiedUpdate]) -> bytes:

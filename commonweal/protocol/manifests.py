@@ -81,19 +81,25 @@ class _Manifest(BaseModel):
 
 
 class ModelManifest(_Manifest):
-    """A global model. The initial one has parent None, job 0, round 0, contributors zero."""
+    """A global model. The initial one has parent None, job 0, round 0, contributors zero.
+
+    `optimiser`: the server optimiser's moments after the round, if it keeps any.
+    """
 
     weights: FileLink
     parent: ManifestLink | None = None
     job: Uint = 0
     round: Uint = 0
     contributors: Annotated[bytes, Field(min_length=32, max_length=32)] = bytes(ZERO_DIGEST)
+    optimiser: FileLink | None = None
 
     @model_validator(mode="after")
     def _check_origin(self) -> Self:
         is_initial = self.parent is None
         if is_initial and (self.job, self.round, self.contributors) != (0, 0, ZERO_DIGEST):
             raise ValueError("an initial model has job 0, round 0 and no contributors")
+        if is_initial and self.optimiser is not None:
+            raise ValueError("an initial model has no moments: they start at zero")
         if not is_initial and 0 in (self.job, self.round):
             raise ValueError("a trained model names its job and round")
         return self
@@ -131,9 +137,11 @@ _MODELS: dict[Kind, type[Manifest]] = {
     "capabilities": CapabilitiesManifest,
 }
 _LINKS: dict[Kind, tuple[str, ...]] = {
-    "model": ("weights", "parent"),
+    "model": ("weights", "parent", "optimiser"),
     "update": ("payload", "base"),
 }
+# Left out when there are none: a model without moments has the block it always had.
+_OPTIONAL: dict[Kind, tuple[str, ...]] = {"model": ("optimiser",)}
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -153,6 +161,9 @@ def _pack(kind: Kind, fields: dict[str, Any]) -> dict[str, Any]:
     packed = dict(fields)
     for name in _LINKS.get(kind, ()):
         packed[name] = None if fields[name] is None else parse_cid(fields[name])
+    for name in _OPTIONAL.get(kind, ()):
+        if packed[name] is None:
+            del packed[name]
     if kind == "update":
         packed["trainer"] = bytes.fromhex(fields["trainer"][2:])
     return packed

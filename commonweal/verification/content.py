@@ -11,7 +11,13 @@ from typing import Protocol
 
 from commonweal.adapters.content.unixfs import build_file
 from commonweal.errors import CommonwealError
-from commonweal.learning.aggregation import ScoredUpdate, aggregate
+from commonweal.learning.aggregation import (
+    GlobalModel,
+    ScoredUpdate,
+    advance,
+    encode_moments,
+    moments_size,
+)
 from commonweal.learning.encoding import decode_update, update_size
 from commonweal.learning.weights import (
     Weights,
@@ -46,7 +52,7 @@ class Content(Protocol):
 @dataclass(frozen=True, slots=True)
 class ParentModel:
     digest: Digest
-    weights: Weights
+    model: GlobalModel
 
 
 @dataclass(slots=True)
@@ -65,7 +71,7 @@ class ContentCheck:
         found = (manifest.parent, manifest.job, manifest.round, bytes(manifest.contributors))
         self.report.expect("model-fields", "initial model", expected, found)
         weights = self._fetch_weights(manifest, "initial model")
-        return ParentModel(digest, weights) if weights is not None else None
+        return ParentModel(digest, GlobalModel(weights)) if weights is not None else None
 
     def check_round(
         self, round_: int, outcome: Outcome, parent: ParentModel, model: Digest
@@ -176,6 +182,17 @@ class ContentCheck:
             self.report.require("model-weights", subject, False, _describe(error))
             return None
 
+    def _check_moments(self, manifest: ModelManifest, subject: str) -> None:
+        """That they are to be had; whether they are right shows when the model is recomputed."""
+        if manifest.optimiser is None:
+            return
+        try:
+            data = self.content.fetch(manifest.optimiser, max_bytes=moments_size(self.spec))
+        except CommonwealError as error:
+            self.report.require("model-optimiser", subject, False, _describe(error))
+            return
+        self.report.expect("model-optimiser", subject, manifest.optimiser, _file_cid(data))
+
     def _check_model_fields(
         self, manifest: ModelManifest, round_: int, outcome: Outcome, parent: ParentModel
     ) -> None:
@@ -183,6 +200,7 @@ class ContentCheck:
         found = (manifest.parent, manifest.job, manifest.round, bytes(manifest.contributors))
         self.report.expect("model-fields", f"round {round_}", expected, found)
         self._fetch_weights(manifest, f"round {round_}")
+        self._check_moments(manifest, f"round {round_}")
 
     def _recompute(
         self,
@@ -194,21 +212,23 @@ class ContentCheck:
         outcome: Outcome,
     ) -> ParentModel | None:
         try:
-            weights = aggregate(self.spec.aggregation, parent.weights, updates)
+            contributors = _contributors(outcome)
+            after = advance(self.spec.aggregation, parent.model, updates, seed=contributors)
         except CommonwealError as error:
             self.report.require("model-recomputed", subject, False, _describe(error))
             return None
         manifest = ModelManifest(
-            weights=_file_cid(encode_weights(weights)),
+            weights=_file_cid(encode_weights(after.weights)),
             parent=manifest_cid(parent.digest),
             job=self.job,
             round=round_,
-            contributors=_contributors(outcome),
+            contributors=contributors,
+            optimiser=_file_cid(encode_moments(after)) if after.moments else None,
         )
         digest = compute_digest(encode_manifest(manifest))
         self.report.models[round_] = manifest_cid(digest)
         same = self.report.expect("model-recomputed", subject, bytes(digest), bytes(model))
-        return ParentModel(digest, weights) if same else None
+        return ParentModel(digest, after) if same else None
 
 
 def _file_cid(data: bytes) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from commonweal.learning.aggregation import GlobalModel
 from commonweal.learning.weights import Weights
 from commonweal.protocol.specs import JobSpec
 from node_agent import duties
@@ -17,12 +18,13 @@ from node_agent.models import VerifiedUpdate, compute_next_model
 
 def compute_another_model(
     spec: JobSpec,
-    parent: Weights,
+    parent: GlobalModel,
     verified: Sequence[VerifiedUpdate],
     deltas: Mapping[int, Weights],
-) -> Weights:
+) -> GlobalModel:
     honest = compute_next_model(spec, parent, verified, deltas)
-    return {name: tensor + np.float32(0.5) for name, tensor in honest.items()}
+    moved = {name: tensor + np.float32(0.5) for name, tensor in honest.weights.items()}
+    return GlobalModel(moved, honest.moments)
 
 
 if __name__ == "__main__":

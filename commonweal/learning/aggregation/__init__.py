@@ -7,7 +7,13 @@ from commonweal.learning.aggregation.aggregate import (
     aggregate,
     compute_norm,
 )
-from commonweal.learning.aggregation.server import GlobalModel, moment_shapes
+from commonweal.learning.aggregation.server import (
+    GlobalModel,
+    decode_moments,
+    encode_moments,
+    moment_names,
+    moments_size,
+)
 
 __all__ = [
     "GlobalModel",
@@ -16,5 +22,8 @@ __all__ = [
     "advance",
     "aggregate",
     "compute_norm",
-    "moment_shapes",
+    "decode_moments",
+    "encode_moments",
+    "moment_names",
+    "moments_size",
 ]

@@ -14,8 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commonweal.learning.aggregation.blocks import Block
-from commonweal.learning.weights import InvalidWeights, Shapes, Weights
-from commonweal.protocol.specs import ServerOptimiserSpec
+from commonweal.learning.weights import (
+    Buffer,
+    InvalidWeights,
+    Shapes,
+    Weights,
+    decode_tensors,
+    encode_tensors,
+    encoded_size,
+    shapes_of,
+)
+from commonweal.protocol.specs import JobSpec, ServerOptimiserSpec
 
 Moments = Mapping[str, NDArray[np.float32]]  # by moment, one block of one tensor
 
@@ -42,6 +51,25 @@ def moment_shapes(spec: ServerOptimiserSpec, shapes: Shapes) -> dict[str, tuple[
         for moment in moment_names(spec)
         for name, shape in sorted(shapes.items())
     }
+
+
+def encode_moments(model: GlobalModel) -> bytes:
+    """The one byte form of a model's moments: safetensors, float32, names ascending."""
+    return encode_tensors(model.moments, "F32")
+
+
+def decode_moments(data: Buffer, spec: JobSpec) -> Weights:
+    """What `encode_moments` wrote for this job; views over `data`. Raises InvalidWeights."""
+    return decode_tensors(data, _job_shapes(spec), "F32")
+
+
+def moments_size(spec: JobSpec) -> int:
+    """Bytes of the file of moments: ask for no more when fetching it."""
+    return encoded_size(_job_shapes(spec), "F32")
+
+
+def _job_shapes(spec: JobSpec) -> dict[str, tuple[int, ...]]:
+    return moment_shapes(spec.aggregation.server_optimiser, shapes_of(spec.model))
 
 
 def fill_moments(spec: ServerOptimiserSpec, model: GlobalModel) -> Weights:

@@ -11,8 +11,8 @@ from commonweal.learning.aggregation import (
     ScoredUpdate,
     advance,
     aggregate,
-    moment_shapes,
 )
+from commonweal.learning.aggregation.server import moment_shapes
 from commonweal.learning.weights import InvalidWeights, decode_tensors, encode_tensors
 from commonweal.protocol.specs import AggregationSpec, ServerOptimiserSpec
 

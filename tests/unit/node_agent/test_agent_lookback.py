@@ -14,6 +14,7 @@ from agent_samples import ME
 from commonweal.adapters.chain import Block
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.learning.aggregation import GlobalModel
 from commonweal.learning.encoding import encode_update
 from commonweal.learning.scoring import ScoringMemory, remembers_round
 from commonweal.learning.weights import initial_weights
@@ -80,7 +81,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 @pytest.fixture
 def before(node: Node) -> RoundRecord:
     contributor = VerifiedUpdate(MEMBER, ME, Digest(b"\x03" * 32), 1000)
-    base = node.models.store_model(SPEC, PARENT, ZERO_DIGEST, 1, 1, (contributor,))
+    base = node.models.store_model(SPEC, GlobalModel(PARENT), ZERO_DIGEST, 1, 1, (contributor,))
     return RoundRecord(1, 2, base, digests={MEMBER: node.publish(base)})
 
 

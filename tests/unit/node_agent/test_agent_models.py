@@ -12,6 +12,7 @@ from agent_samples import ME, OTHERS
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.content.store import ContentNotFound
+from commonweal.learning.aggregation import GlobalModel, encode_moments
 from commonweal.learning.data import Dataset, InvalidData
 from commonweal.learning.weights import encode_weights, initial_weights
 from commonweal.protocol.commitments import pack_scores
@@ -22,7 +23,13 @@ from commonweal.protocol.manifests import (
     manifest_cid,
 )
 from commonweal.protocol.merkle import compute_contributors, compute_verdict_leaf
-from commonweal.protocol.specs import DataSpec, JobSpec, LogisticModel
+from commonweal.protocol.specs import (
+    AggregationSpec,
+    DataSpec,
+    JobSpec,
+    LogisticModel,
+    ServerOptimiserSpec,
+)
 from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Digest
 from node_agent.cheats import NoiseTrainer, SignFlipTrainer
 from node_agent.errors import JobNotServed, ModelUnusable
@@ -64,16 +71,16 @@ def test_verified_are_those_with_a_useful_score_members_ascending() -> None:
 def test_next_model_is_the_same_whatever_the_order() -> None:
     verified = verified_updates(DIGESTS, pack_scores([7, 9, 1, 4]), TRAINERS)
     deltas = {member: initial_weights(MODEL, member + 1) for member in DIGESTS}
-    parent = initial_weights(MODEL, 0)
+    parent = GlobalModel(initial_weights(MODEL, 0))
     one = compute_next_model(SPEC, parent, verified, deltas)
     two = compute_next_model(SPEC, parent, verified[::-1], dict(reversed(deltas.items())))
-    assert encode_weights(one) == encode_weights(two)
+    assert encode_weights(one.weights) == encode_weights(two.weights)
 
 
 def test_a_stored_model_is_found_again(store: EmbeddedStore, library: ModelLibrary) -> None:
     weights = initial_weights(MODEL, 3)
     verified = verified_updates(DIGESTS, pack_scores([7, 0, 0, 9]), TRAINERS)
-    digest = library.store_model(SPEC, weights, PARENT, 3, 4, verified)
+    digest = library.store_model(SPEC, GlobalModel(weights), PARENT, 3, 4, verified)
     fetcher = ContentFetcher(store, list)
     found = ModelLibrary(store, fetcher).fetch_weights(digest, SPEC)
     manifest = fetcher.fetch_manifest(digest)
@@ -92,9 +99,37 @@ def test_two_nodes_make_the_same_digest(tmp_path: Path) -> None:
         store = EmbeddedStore(tmp_path / name)
         fetcher = ContentFetcher(store, list)
         library = ModelLibrary(store, fetcher)
-        digests.add(library.store_model(SPEC, initial_weights(MODEL, 3), PARENT, 1, 1, ()))
+        model = GlobalModel(initial_weights(MODEL, 3))
+        digests.add(library.store_model(SPEC, model, PARENT, 1, 1, ()))
         fetcher.close()
     assert len(digests) == 1
+
+
+def test_moments_are_stored_with_the_model_and_found_again(
+    store: EmbeddedStore, library: ModelLibrary
+) -> None:
+    server = ServerOptimiserSpec(kind="nesterov", momentum=0.9)
+    aggregation = AggregationSpec(server_optimiser=server)
+    spec = SPEC.model_copy(update={"aggregation": aggregation})
+    verified = verified_updates(DIGESTS, pack_scores([7, 9, 1, 4]), TRAINERS)
+    deltas = {member: initial_weights(MODEL, member + 1) for member in DIGESTS}
+    parent = GlobalModel(initial_weights(MODEL, 0))
+    first = compute_next_model(spec, parent, verified, deltas)
+    digest = library.store_model(spec, first, PARENT, 1, 1, verified)
+    fetcher = ContentFetcher(store, list)
+    manifest = fetcher.fetch_manifest(digest)
+    elsewhere = ModelLibrary(store, fetcher).fetch_model(digest, spec)
+    assert isinstance(manifest, ModelManifest)
+    assert manifest.optimiser is not None
+    assert store.has(manifest.optimiser)
+    assert encode_moments(elsewhere) == encode_moments(first)
+    second = compute_next_model(spec, elsewhere, verified, deltas)
+    assert encode_weights(second.weights) == encode_weights(
+        compute_next_model(spec, first, verified, deltas).weights
+    )
+    with pytest.raises(ModelUnusable):  # the job keeps none, and the file is larger than none
+        ModelLibrary(store, fetcher).fetch_model(digest, SPEC)
+    fetcher.close()
 
 
 def test_a_model_of_another_shape_is_unusable(store: EmbeddedStore, library: ModelLibrary) -> None:

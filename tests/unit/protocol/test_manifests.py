@@ -53,7 +53,8 @@ SPEC = JobSpec(
 CAPABILITIES = CapabilitiesManifest(
     hardware={"cpu": "x86-64", "cores": 2, "gpus": []}, measured={"gflops": 12.5}
 )
-ALL = [MODEL, ModelManifest(weights=str(FILE)), UPDATE, SPEC, CAPABILITIES]
+WITH_MOMENTS = MODEL.model_copy(update={"optimiser": str(FILE)})
+ALL = [MODEL, WITH_MOMENTS, ModelManifest(weights=str(FILE)), UPDATE, SPEC, CAPABILITIES]
 
 
 def _raw(manifest: Manifest) -> dict[str, object]:
@@ -78,6 +79,16 @@ def test_the_encoding_is_fixed() -> None:
     assert compute_digest(encode_manifest(MODEL)).hex() == (
         "3aa3117d2f98c085ee44b2fb58d3f29a5eb8d2fe454f10be3005624c0db367a5"
     )
+
+
+def test_a_model_without_moments_does_not_speak_of_them() -> None:
+    assert "optimiser" not in _raw(MODEL)
+    assert _raw(WITH_MOMENTS) == _raw(MODEL) | {"optimiser": FILE.binary}
+
+
+def test_an_initial_model_has_no_moments() -> None:
+    initial = _raw(ModelManifest(weights=str(FILE))) | {"optimiser": FILE.binary}
+    assert "initial model" in _refused(libipld.encode_dag_cbor(initial))
 
 
 def test_libipld_writes_the_same_bytes() -> None:
@@ -133,6 +144,8 @@ def test_a_link_as_text_is_refused() -> None:
         ("extra", 1, "extra"),
         ("job", 0, "names its job and round"),
         ("parent", None, "initial model"),
+        ("optimiser", None, "not the canonical encoding"),
+        ("optimiser", BASE.binary, "codec raw or dag-pb"),
     ],
 )
 def test_wrong_fields_of_a_model_are_refused(field: str, value: object, reason: str) -> None:

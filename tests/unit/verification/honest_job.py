@@ -13,7 +13,7 @@ from eth_utils.address import to_checksum_address
 
 from commonweal.adapters.content.store import ContentNotFound
 from commonweal.adapters.content.unixfs import build_file
-from commonweal.learning.aggregation import ScoredUpdate, aggregate
+from commonweal.learning.aggregation import GlobalModel, ScoredUpdate, advance, encode_moments
 from commonweal.learning.encoding import encode_update
 from commonweal.learning.weights import Weights, encode_weights, initial_weights
 from commonweal.protocol import events as ev
@@ -112,13 +112,14 @@ class HonestJob:
     earned: dict[int, int] = field(default_factory=dict)
     spent: int = 0
     last_score: int = 0  # what everybody gives the last member
+    spec: JobSpec = SPEC
 
     def __post_init__(self) -> None:
-        weights = initial_weights(SPEC.model, 0)
+        weights = initial_weights(self.spec.model, 0)
         cid = self.content.put(encode_weights(weights))
         self.parent = self.content.put_manifest(ModelManifest(weights=cid))
-        self.weights: Weights = weights
-        self.parameters = _make_parameters(self.content.put_manifest(SPEC), self.parent)
+        self.model = GlobalModel(weights)
+        self.parameters = _make_parameters(self.content.put_manifest(self.spec), self.parent)
         self.quantum = compute_quantum(ESCROW)
         created = (JOB, REQUESTER, self.parameters.spec_digest, ESCROW, self.quantum, 1)
         self.add(ev.JobCreated, *created, self.parameters)
@@ -153,11 +154,11 @@ class HonestJob:
         generator = np.random.default_rng([number, member])
         delta = {
             name: generator.standard_normal(tensor.shape).astype(np.float32)
-            for name, tensor in self.weights.items()
+            for name, tensor in self.model.weights.items()
         }
         manifest = UpdateManifest(
-            payload=self.content.put(encode_update(delta, SPEC.encoding)),
-            encoding=SPEC.encoding.kind,
+            payload=self.content.put(encode_update(delta, self.spec.encoding)),
+            encoding=self.spec.encoding.kind,
             base=manifest_cid(self.parent),
             job=JOB,
             round=number,
@@ -219,19 +220,22 @@ class HonestJob:
             for m, score in scores.items()
             if Verdict.of(score) is Verdict.VERIFIED
         ]
-        self.weights = aggregate(SPEC.aggregation, self.weights, updates)
+        contributors = compute_contributors(
+            [
+                leaf
+                for leaf, score in zip(leaves, result.scores, strict=True)
+                if Verdict.of(score) is Verdict.VERIFIED
+            ]
+        )
+        self.model = advance(self.spec.aggregation, self.model, updates, seed=contributors)
+        moments = self.content.put(encode_moments(self.model)) if self.model.moments else None
         manifest = ModelManifest(
-            weights=self.content.put(encode_weights(self.weights)),
+            weights=self.content.put(encode_weights(self.model.weights)),
             parent=manifest_cid(self.parent),
             job=JOB,
             round=number,
-            contributors=compute_contributors(
-                [
-                    leaf
-                    for leaf, score in zip(leaves, result.scores, strict=True)
-                    if Verdict.of(score) is Verdict.VERIFIED
-                ]
-            ),
+            contributors=contributors,
+            optimiser=moments,
         )
         self.parent = self.content.put_manifest(manifest)
         self.add(ev.ModelAttested, JOB, number, self.parent, pack_seats(range(len(committee))))
@@ -301,8 +305,8 @@ class HonestJob:
         )
 
 
-def make_honest_job(last_score: int = 0) -> HonestJob:
-    job = HonestJob(last_score=last_score)
+def make_honest_job(last_score: int = 0, spec: JobSpec = SPEC) -> HonestJob:
+    job = HonestJob(last_score=last_score, spec=spec)
     job.run_round(1)
     job.run_round(2, fails=True)
     job.run_round(3)

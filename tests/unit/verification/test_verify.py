@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from honest_job import JOB, HonestJob, alter, flip, make_honest_job
+from honest_job import JOB, SPEC, HonestJob, alter, flip, make_honest_job
 
 from commonweal.protocol import events as ev
 from commonweal.protocol.batches import opened_entries
@@ -17,7 +17,12 @@ from commonweal.protocol.manifests import (
     decode_manifest,
     manifest_cid,
 )
-from commonweal.protocol.specs import FloatEncoding, JobSpec
+from commonweal.protocol.specs import (
+    AggregationSpec,
+    FloatEncoding,
+    JobSpec,
+    ServerOptimiserSpec,
+)
 from commonweal.protocol.types import (
     SCORE_INVALID,
     SCORE_UNAVAILABLE,
@@ -144,6 +149,49 @@ def test_wrong_model_is_named(job: HonestJob) -> None:
     check = first(verify(evidence, job.content))
     assert (check.name, check.subject) == ("model-recomputed", "round 3")
     assert check.found == "0x" + digest.hex()
+
+
+@pytest.fixture
+def job_with_moments() -> HonestJob:
+    optimiser = ServerOptimiserSpec(kind="adam", momentum=0.9)
+    aggregation = AggregationSpec(rule="median", bucket_size=2, server_optimiser=optimiser)
+    return make_honest_job(spec=SPEC.model_copy(update={"aggregation": aggregation}))
+
+
+def test_moments_and_buckets_are_recomputed(job_with_moments: HonestJob) -> None:
+    report = verify(job_with_moments.evidence(), job_with_moments.content)
+    assert report.ok, str(report.first_broken)
+    assert report.counts()["model-optimiser"] == 2
+
+
+def test_moments_that_are_not_what_the_round_gives_are_named(job_with_moments: HonestJob) -> None:
+    """The weights are right, but the next round would start from other moments."""
+    job, last = job_with_moments, 3
+    manifest = decode_manifest(job.content.blocks[job.models[last]])
+    assert isinstance(manifest, ModelManifest)
+    assert manifest.optimiser is not None
+    data = job.content.files[manifest.optimiser]
+    wrong = job.content.put(flip(data, len(data) - 4))
+    digest = job.content.put_manifest(manifest.model_copy(update={"optimiser": wrong}))
+    evidence = alter(job.evidence(), ev.RoundFinalised, last, model_digest=digest)
+    evidence = alter(evidence, ev.ModelAttested, last, model_digest=digest)
+    evidence = replace(evidence, models={**evidence.models, last: digest})
+    check = first(verify(evidence, job.content))
+    assert (check.name, check.subject) == ("model-recomputed", "round 3")
+
+
+def test_missing_or_altered_moments_are_named(job_with_moments: HonestJob) -> None:
+    job = job_with_moments
+    manifest = decode_manifest(job.content.blocks[job.models[1]])
+    assert isinstance(manifest, ModelManifest)
+    assert manifest.optimiser is not None
+    data = job.content.files[manifest.optimiser]
+    job.content.files[manifest.optimiser] = flip(data, len(data) - 4)
+    check = first(verify(job.evidence(), job.content))
+    assert (check.name, check.subject) == ("model-optimiser", "round 1")
+    del job.content.files[manifest.optimiser]
+    report = verify(job.evidence(), job.content)
+    assert [check.name for check in report.broken()] == ["model-optimiser"]
 
 
 def test_missing_model_is_named_and_still_recomputed(job: HonestJob) -> None:
