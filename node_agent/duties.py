@@ -53,6 +53,7 @@ _JOIN_SECONDS = 600
 _FETCH_SHARE = 0.5  # of the time left in a phase; the rest is for scoring and sending
 _LOOK_BACK_SHARE = 0.1
 _ENDLESS = 3600.0
+_MAX_RESIDUAL_BYTES = 900_000_000  # SQLite holds no value of more than a billion
 
 
 @dataclass(slots=True)
@@ -150,10 +151,7 @@ class Duties:
             loss=round(result.loss, 4),
             seconds=round(time.monotonic() - began, 2),
         )
-        if update.residual is None:
-            return self.journal.record(entry)
-        residual = Residual(encode_weights(update.residual), before)
-        return self.journal.record(entry, residual=residual)
+        return self.journal.record(entry, residual=_pack_residual(update.residual, before))
 
     def _read_residual(self, spec: JobSpec, job: int, round_: int | None) -> Weights | None:
         data = None if round_ is None else self.journal.residual(job, round_)
@@ -266,6 +264,14 @@ class Duties:
                 need=len(job.round.revealed),
             )
         return record
+
+
+def _pack_residual(residual: Weights | None, base: int | None) -> Residual | None:
+    data = None if residual is None else encode_weights(residual)
+    if data is not None and len(data) > _MAX_RESIDUAL_BYTES:
+        log.warning("residual not kept", bytes=len(data), limit=_MAX_RESIDUAL_BYTES)
+        return None
+    return None if data is None else Residual(data, base)
 
 
 def _revealed_round(

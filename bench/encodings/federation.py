@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.encodings.tasks import Task
-from commonweal.learning.aggregation import ScoredUpdate, aggregate
+from commonweal.learning.aggregation import GlobalModel, ScoredUpdate, advance
 from commonweal.learning.encoding import compute_delta, decode_update, encode_with_feedback
 from commonweal.learning.training import evaluate, train
 from commonweal.learning.weights import Weights, initial_weights
-from commonweal.protocol.specs import EncodingSpec, JobSpec
+from commonweal.protocol.specs import EncodingSpec, JobSpec, ServerOptimiserSpec
 from commonweal.protocol.types import Address
 
 _LAST = 3  # models whose accuracies are averaged
@@ -29,6 +29,8 @@ class Setting:
     batch: int
     learning_rate: float = 0.05
     momentum: float = 0.9
+    server_learning_rate: float = 1.0
+    server: ServerOptimiserSpec = ServerOptimiserSpec()  # noqa: RUF009 - frozen
 
     @property
     def samples(self) -> int:
@@ -47,17 +49,17 @@ class Result:
 def run(task: Task, setting: Setting, seed: int) -> Result:
     """Deterministic for a setting and a seed, on one machine."""
     spec = _apply(task.spec, setting)
-    model = initial_weights(spec.model, seed)
+    model = GlobalModel(initial_weights(spec.model, seed))
     residuals: list[Weights | None] = [None] * len(task.parts)
     sizes, accuracies = [], []
     for round_ in range(setting.rounds):
         updates = []
-        for payload, update in _make_updates(spec, model, task, residuals, round_):
+        for payload, update in _make_updates(spec, model.weights, task, residuals, round_):
             sizes.append(len(payload))
             updates.append(update)
-        model = aggregate(spec.aggregation, model, updates)
+        model = advance(spec.aggregation, model, updates, seed=b"")
         if setting.rounds - round_ <= _LAST:
-            accuracies.append(evaluate(spec, model, task.test).accuracy)
+            accuracies.append(evaluate(spec, model.weights, task.test).accuracy)
     return Result(float(np.mean(accuracies)), float(np.mean(sizes)))
 
 
@@ -80,4 +82,11 @@ def _apply(spec: JobSpec, setting: Setting) -> JobSpec:
         "momentum": setting.momentum,
     }
     training = spec.training.model_copy(update=changes)
-    return spec.model_copy(update={"training": training, "encoding": setting.encoding})
+    server = {
+        "server_learning_rate": setting.server_learning_rate,
+        "server_optimiser": setting.server,
+    }
+    aggregation = spec.aggregation.model_copy(update=server)
+    return spec.model_copy(
+        update={"training": training, "encoding": setting.encoding, "aggregation": aggregation}
+    )

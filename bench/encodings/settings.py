@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.encodings.federation import Setting
 from commonweal.protocol.specs import (
     BlockEncoding,
     EncodingSpec,
     FloatEncoding,
     QuantisedTopKEncoding,
+    ServerOptimiserSpec,
     TopKEncoding,
 )
 
@@ -22,8 +25,10 @@ ENCODINGS: dict[str, EncodingSpec] = {
     "top-k-int8 1/32": QuantisedTopKEncoding(kind="top-k-int8", one_in=32),
     "top-k-int4 1/64": QuantisedTopKEncoding(kind="top-k-int4", one_in=64),
 }
-LONG_ENCODINGS = ("fp32", "int8", "top-k-int8 1/8", "top-k-int8 1/32")
+LONG_ENCODINGS = ("fp32", "top-k-int8 1/8", "top-k-int8 1/32")
 SYNCHRONOUS = "synchronous SGD"
+_MOMENTUM = ServerOptimiserSpec(kind="sgd", momentum=0.9)  # as the trainers have it
+_NESTEROV = ServerOptimiserSpec(kind="nesterov", momentum=0.5)
 
 
 def encoding_settings(*, quick: bool) -> list[Setting]:
@@ -35,13 +40,16 @@ def encoding_settings(*, quick: bool) -> list[Setting]:
 
 def phase_settings(*, quick: bool) -> list[Setting]:
     """Each trainer sees as many samples in all; the first sends a gradient for every batch."""
-    total, long = (64, 16) if quick else (768, 64)  # batches of one trainer: in all, per round
-    names = ("top-k-int8 1/32",) if quick else LONG_ENCODINGS
-    synchronous = _setting(SYNCHRONOUS, FP32, total, steps=1)
-    return [
-        synchronous,
-        *(_setting(f"{long} steps, {n}", ENCODINGS[n], total // long, long) for n in names),
-    ]
+    total, long = (64, 16) if quick else (512, 32)  # batches of one trainer: in all, per round
+    names = ("top-k-int8 1/8",) if quick else LONG_ENCODINGS
+    synchronous = replace(_setting(SYNCHRONOUS, FP32, total, steps=1), server=_MOMENTUM)
+    return [synchronous, *(_long_setting(name, total // long, long) for name in names)]
+
+
+def _long_setting(name: str, rounds: int, steps: int) -> Setting:
+    """DiLoCo (Douillard et al. 2023): many local steps, then an outer step with Nesterov."""
+    setting = _setting(f"{steps} steps, {name}", ENCODINGS[name], rounds, steps)
+    return replace(setting, server=_NESTEROV, server_learning_rate=0.8)
 
 
 def _setting(name: str, encoding: EncodingSpec, rounds: int, steps: int) -> Setting:

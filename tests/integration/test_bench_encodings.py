@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bench.encodings", *arguments]
     return subprocess.run(
-        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=540, check=False
+        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=280, check=False
     )
 
 
