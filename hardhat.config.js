@@ -62,13 +62,13 @@ export default {
     },
   },
   networks: {
-    // The local network of `weal dev`, `weal demo` and the tests: blocks come on demand and seven
+    // The local network of `weal dev`, `weal demo` and the tests: blocks come on demand and twenty
     // times a second, since a committee draw waits for the blocks after the one that closed COMMIT.
     node: {
       type: "edr-simulated",
       chainType: "l1",
       chainId: 31337,
-      mining: { auto: true, interval: 150 },
+      mining: { auto: true, interval: 50 },
       allowBlocksWithSameTimestamp: true,
     },
   },

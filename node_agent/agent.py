@@ -18,6 +18,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
+from commonweal.adapters.heads import Lookout
 from commonweal.errors import CommonwealError
 from node_agent.decisions import (
     Action,
@@ -74,6 +75,7 @@ class Agent:
         policy: Policy,
         *,
         poll_interval: float,
+        heads_url: str | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._views = views
@@ -82,14 +84,16 @@ class Agent:
         self._juror = juror
         self._policy = policy
         self._poll_interval = poll_interval
+        self._heads_url = heads_url
         self._wall_clock = wall_clock
         self._backoff = Backoff()
         self._not_joined: dict[int, str] = {}  # job: the reason last logged
 
     def run(self, stop: threading.Event) -> None:
-        while not stop.is_set():
-            self._observe_patiently(stop)
-            stop.wait(self._poll_interval)
+        with Lookout(self._poll_interval, self._heads_url) as lookout:
+            while not stop.is_set():
+                self._observe_patiently(stop)
+                lookout.wait(stop)
 
     def step(self) -> None:
         """Observe once, act on it. Raises only what observing raises."""

@@ -17,6 +17,7 @@ from commonweal.protocol.types import Role
 from node_agent.errors import ConfigInvalid
 
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
+WebSocketUrl = Annotated[str, Field(pattern=r"^wss?://[^\s/]+(/[^\s]*)?$")]
 Hex32 = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{64}$")]
 RoleName = Literal["trainer", "validator"]
 Seconds = Annotated[float, Field(ge=0, le=3600)]
@@ -94,6 +95,10 @@ class Timing(_Section):
 
 class NodeConfig(_Section):
     rpc_url: Url
+    heads_url: Annotated[
+        WebSocketUrl | None,
+        Field(description="WebSocket of the same chain: new blocks are told, not only asked for"),
+    ] = None
     deployment: Path
     data_dir: Path = Path(".")
     coordinator: tuple[Url, ...] = ()

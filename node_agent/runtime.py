@@ -245,7 +245,15 @@ def build_node(
     judge = Judge(reader, models, UpdateReader(store, fetcher))
     juror = Juror(reader, provider, judge, journal, signer, own_way, stagger=stagger)
     views = ViewReader(reader, provider)
-    agent = Agent(views, duties, keeper, juror, policy, poll_interval=config.timing.poll_interval)
+    agent = Agent(
+        views,
+        duties,
+        keeper,
+        juror,
+        policy,
+        poll_interval=config.timing.poll_interval,
+        heads_url=config.heads_url,
+    )
     return Node(provider, agent, journal, chain, chain_log, transactions, own_way)
 
 

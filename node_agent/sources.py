@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -15,30 +16,45 @@ from node_agent.chainlog import ChainLog
 log = structlog.get_logger(__name__)
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 MAX_ENDPOINT = 256
+_KEPT_SECONDS = 2.0  # of announcements: each update fetched would look at the chain anew
 
 
 class ContentSources:
     """Coordinators and configured gateways first, then every endpoint announced on chain."""
 
     def __init__(
-        self, fixed: Sequence[str], log_: ChainLog, provider: Address, head: Callable[[], int]
+        self,
+        fixed: Sequence[str],
+        log_: ChainLog,
+        provider: Address,
+        head: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
+        self._announced: tuple[str, ...] = ()
+        self._read_at = float("-inf")
         self._fixed = tuple(url.rstrip("/") for url in fixed)
         self._log = log_
         self._provider = provider
         self._head = head
 
     def __call__(self) -> Sequence[str]:
-        urls = dict.fromkeys(self._fixed)
+        if self._clock() - self._read_at >= _KEPT_SECONDS:
+            self._read_announced()
+        return tuple(dict.fromkeys((*self._fixed, *self._announced)))
+
+    def _read_announced(self) -> None:
         try:
             announced = self._log.announcements(self._head())
         except CommonwealError as error:
             log.warning("announced endpoints cannot be read", code=error.code)
-            return tuple(urls)
-        for provider, announcement in announced.items():
-            if provider != self._provider and is_endpoint(announcement.endpoint):
-                urls.setdefault(announcement.endpoint.rstrip("/"))
-        return tuple(urls)
+            return
+        self._announced = tuple(
+            announcement.endpoint.rstrip("/")
+            for provider, announcement in announced.items()
+            if provider != self._provider and is_endpoint(announcement.endpoint)
+        )
+        self._read_at = self._clock()
 
 
 def is_endpoint(text: str) -> bool:

@@ -1,10 +1,12 @@
 """What the node sees of the chain at one block. Nothing here comes from a coordinator.
 
-All of a view is read at one block number; what cannot change within a round is kept while it lasts.
+All of a view is read at one block number; what cannot change within a round is kept while it lasts,
+and while all jobs have a round in flight, account and number of jobs for a second.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -58,15 +60,27 @@ class NodeView:
         return self.account.provider
 
 
+_KEPT_SECONDS = 1.0
+
+
 class ViewReader:
     """Reads one NodeView per block, with one `roundOf` per job that is not over."""
 
-    def __init__(self, reader: ChainReader, provider: Address) -> None:
+    def __init__(
+        self,
+        reader: ChainReader,
+        provider: Address,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._read_at = float("-inf")  # account and number of jobs
         self._reader = reader
         self._provider = provider
         self._jobs: dict[int, JobView] = {}
         self._over: set[int] = set()
         self._last: NodeView | None = None
+        self._account: Provider
+        self._job_count: int
 
     def fetch(self, would_join: Callable[[int], bool]) -> NodeView:
         """Jobs that this node neither is in nor would join are looked at once."""
@@ -76,16 +90,19 @@ class ViewReader:
         if self._last is not None and head.number <= self._last.block.number:
             self._jobs.clear()  # The chain was reorganised: what was kept may never have happened.
             self._over.clear()
-        self._last = NodeView(
-            block=head,
-            account=self._reader.fetch_provider(self._provider, head.number),
-            jobs=self._fetch_jobs(head.number, would_join),
-        )
+            self._read_at = float("-inf")
+        if self._last is None or self._clock() - self._read_at >= _KEPT_SECONDS:
+            self._account = self._reader.fetch_provider(self._provider, head.number)
+            self._job_count = self._reader.fetch_job_count(head.number)
+            self._read_at = self._clock()
+        self._last = NodeView(head, self._account, self._fetch_jobs(head.number, would_join))
+        if not all(_is_in_flight(job) for job in self._last.jobs):
+            self._read_at = float("-inf")
         return self._last
 
     def _fetch_jobs(self, at: int, would_join: Callable[[int], bool]) -> tuple[JobView, ...]:
         views = []
-        for job in range(1, self._reader.fetch_job_count(at) + 1):
+        for job in range(1, self._job_count + 1):
             if job not in self._over and not self._is_foreign(job, would_join):
                 self._jobs[job] = self._fetch_job(job, at)
                 views.append(self._jobs[job])
@@ -111,6 +128,11 @@ class ViewReader:
             members=members,
             nonce=self._reader.fetch_member_nonce(job, self._provider, at),
         )
+
+
+def _is_in_flight(job: JobView) -> bool:
+    """This node works in it: what it could join elsewhere may wait a second."""
+    return job.member is not None and job.round.phase is not Phase.NONE
 
 
 def _is_same_round(known: JobView, round_: Round) -> bool:

@@ -31,6 +31,9 @@ DataDir = Annotated[Path | None, typer.Option(help="Database, content and the en
 def run(
     config: Config = None,
     rpc_url: RpcUrl = None,
+    heads_url: Annotated[
+        str | None, typer.Option(help="WebSocket of the same chain, to be told of new blocks.")
+    ] = None,
     deployment: DeploymentFile = None,
     database_url: DatabaseUrl = None,
     data_dir: DataDir = None,

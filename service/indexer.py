@@ -85,6 +85,8 @@ class Indexer:
 
     def _follow(self, start: int, head: Block) -> Step | None:
         end = min(head.number, start + _BLOCKS_AT_ONCE - 1)
+        if start == end == head.number and not head.has_logs:
+            return Step(head, head, self._store.store([], head))
         last = head if end == head.number else self._chain.fetch_block(end)
         events = self._chain.fetch_events(start, end)
         # The chain may have changed between the two requests: what was read must end in `last`.

@@ -11,6 +11,7 @@ from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.store import ContentStore
 from commonweal.adapters.deployment import load_deployment
+from commonweal.adapters.heads import HeadWatch
 from commonweal.adapters.keystore import load_account, read_password
 from commonweal.adapters.transactions import Outbox, TransactionSender
 from commonweal.errors import CommonwealError
@@ -70,11 +71,16 @@ class Services:
     content: ContentStore
     followers: Followers
     balance: Balance
+    heads: HeadWatch | None
 
     def start(self) -> None:
         self.engine.start()
+        if self.heads is not None:
+            self.heads.start()
 
     def stop(self) -> None:
+        if self.heads is not None:
+            self.heads.stop()
         self.engine.stop()
         self.database.dispose()
 
@@ -135,4 +141,5 @@ def open_services(settings: Settings) -> Services:
         content=content,
         followers=Followers(settings.followers),
         balance=Balance(reader, sender.address),
+        heads=HeadWatch(settings.heads_url, engine.wake) if settings.heads_url else None,
     )

@@ -22,6 +22,13 @@ class Settings(BaseSettings):
     )
 
     rpc_url: str = "http://127.0.0.1:8545"
+    heads_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^wss?://[^\s/]+(/[^\s]*)?$",
+            description="WebSocket of the same chain: new blocks are told, not only asked for",
+        ),
+    ] = None
     deployment: Path = Path("deployment.json")
     data_dir: Path = Path("coordinator")
     database_url: Annotated[str, Field(description="empty: coordinator.db in data_dir")] = ""

@@ -19,8 +19,7 @@ from commonweal.protocol.specs import (
     TrainingSpec,
 )
 
-# One epoch over a hundred-odd digits in batches of 32: about five steps.
-_TRAINING = TrainingSpec(learning_rate=0.1, epochs=1, batch_size=32, clip_norm=2.0)
+_TRAINING = TrainingSpec(learning_rate=0.1, steps=5, batch_size=32, clip_norm=2.0)
 HIDDEN = {100_000: (1333,), 10_000_000: (3128, 3128)}
 
 

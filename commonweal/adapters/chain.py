@@ -81,6 +81,7 @@ class Block:
     hash: bytes
     parent_hash: bytes
     timestamp: int  # seconds
+    has_logs: bool = True  # False: certainly none of any contract
 
 
 class ChainReader:
@@ -266,7 +267,11 @@ class ChainReader:
     def _fetch_block(self, which: int | str) -> Block:
         block = self._ask_for_block(which)
         return Block(
-            block["number"], bytes(block["hash"]), bytes(block["parentHash"]), block["timestamp"]
+            block["number"],
+            bytes(block["hash"]),
+            bytes(block["parentHash"]),
+            block["timestamp"],
+            any(block["logsBloom"]),
         )
 
     def _ask_for_block(self, which: int | str) -> BlockData:

@@ -110,6 +110,11 @@ class Network:
         return self.reader.rpc_url
 
     @property
+    def heads_url(self) -> str:
+        """Hardhat's node speaks both ways on one port."""
+        return "ws" + self.rpc_url.removeprefix("http")
+
+    @property
     def deployment_file(self) -> Path:
         return self.data_dir / "deployment.json"
 
@@ -204,6 +209,7 @@ class Network:
         key = self.key("coordinator")
         options = {
             "--rpc-url": self.rpc_url,
+            "--heads-url": self.heads_url,
             "--deployment": self.deployment_file,
             "--data-dir": folder,
             "--keystore": key.keystore,
@@ -236,6 +242,7 @@ class Network:
         }
         return {
             "rpc_url": self.rpc_url,
+            "heads_url": self.heads_url,
             "deployment": str(self.deployment_file),
             "data_dir": str(self.data_dir / plan.name),
             "coordinator": [self.coordinator_url],
