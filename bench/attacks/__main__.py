@@ -13,19 +13,22 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.attacks.attacks import ATTACKS
 from bench.attacks.liars import LIES
-from bench.attacks.network import Network, Plan, Result
-from bench.attacks.tasks import make_task
+from bench.attacks.network import Network, Plan, Result, TrainingCache
+from bench.attacks.tasks import Deal, Skew, make_task
+from commonweal.protocol.specs import ScoringSpec
 
 TRAINERS = 20
+RULES = get_args(ScoringSpec.model_fields["rule"].annotation)
 RESULTS = Path(__file__).parents[1] / "results"
 _QUICK = ("sign-flip", "alie", "backdoor", "sybil-jitter", "adaptive")
 
@@ -39,6 +42,8 @@ class Run:
     lying_validators: int  # of five
     lie: str
     seed: int
+    skew: Skew = "label"
+    rule: str = RULES[0]
 
     @property
     def clean(self) -> Run:
@@ -79,6 +84,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--attack", nargs="+", choices=sorted(ATTACKS))
     parser.add_argument("--lying", nargs="+", type=int, default=[0, 1], help="judges of five")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--skew", choices=get_args(Skew), default="label")
+    parser.add_argument("--rule", nargs="+", choices=RULES, default=list(RULES[:1]))
     parser.add_argument("--data", type=Path, help="folder of Fashion-MNIST's IDX files")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true")
@@ -96,11 +103,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 def _plan(options: argparse.Namespace) -> Iterator[Run]:
     """With lying judges, each attack meets another kind of lie."""
     lies = list(LIES)
-    sides = (options.dataset, options.alpha, options.attackers, options.lying, options.seeds)
-    for dataset, alpha, share, lying, seed in product(*sides):
+    sides = (options.dataset, options.rule, options.seeds, options.alpha)
+    inner = (options.attackers, options.lying)
+    for dataset, rule, seed, alpha, share, lying in product(*sides, *inner):
         for place, attack in enumerate(options.attack):
             lie = lies[(place + seed) % len(lies)] if lying else ""
-            yield Run(dataset, alpha, share, attack, lying, lie, seed)
+            yield Run(dataset, alpha, share, attack, lying, lie, seed, options.skew, rule)
 
 
 def _with_baselines(runs: Sequence[Run]) -> list[Run]:
@@ -123,10 +131,19 @@ def execute(run: Run, data: Path | None) -> Result:
     import torch
 
     torch.set_num_threads(1)
-    task = make_task(run.dataset, run.alpha, run.seed, TRAINERS, data)
+    cache = _prepare(Deal(run.dataset, run.alpha, run.seed, TRAINERS, run.skew, data))
+    spec = cache.task.spec
+    scoring = spec.scoring.model_copy(update={"rule": run.rule})
+    task = replace(cache.task, spec=spec.model_copy(update={"scoring": scoring}))
     attackers = round(TRAINERS * run.attackers)
     plan = Plan(run.attack, attackers, run.lying_validators, run.lie or "constant", run.seed)
-    return Network(task, plan).run()
+    return Network(task, plan, cache).run()
+
+
+@lru_cache(maxsize=1)
+def _prepare(deal: Deal) -> TrainingCache:
+    """Runs of one task come one after another, so one task at a time is kept per process."""
+    return TrainingCache(make_task(deal))
 
 
 def _row(run: Run, results: dict[Run, Result]) -> dict[str, Any]:

@@ -36,7 +36,10 @@ class Scene:
     last_honest: Vectors | None  # (h, d), of the round before
     last_own: Vectors | None  # (a, d), as trained in the round before
     last_step: Vector  # (d,), what the model moved by; zero in round 1
-    references: Vectors  # (v, d), what the judges train as reference
+    references: Vectors  # (v, d), what the judges' own data teach
+    validation: Vector  # (d,), what the job's validation set teaches, which everybody knows
+    paid: NDArray[np.bool]  # (a,), who of the attackers was paid in the round before
+    last_sent: Vectors | None  # (a, d), by the attackers in the round before
     random: np.random.Generator
 
 
@@ -181,6 +184,36 @@ def adaptive(scene: Scene) -> Vectors:
     return _all(scene, (keep * reference + np.sqrt(1 - keep**2) * harm) * _norm(scene))
 
 
+def adaptive_to_validation_set(scene: Scene) -> Vectors:
+    """Knows no judge's data but the job's validation set, and hides behind what that teaches."""
+    reference = _resize(scene.validation[None], 1.0)[0]
+    mean = scene.honest.mean(axis=0)
+    harm = -(mean - (mean @ reference) * reference)
+    shares = (0.5, 0.3)
+    sent = [
+        share * reference + np.sqrt(1 - share**2) * _resize(harm[None], 1.0)[0]
+        for share in (shares * len(scene.own))[: len(scene.own)]
+    ]
+    return _resize(np.stack(sent), _norm(scene))
+
+
+def adaptive_to_scores(scene: Scene) -> Vectors:
+    """Knows rule and scores: harms more after it was paid, trains more honestly after it was not.
+
+    The share of harm is read off what it sent last: from a quarter, up by half or down to a half.
+    """
+    harm = _resize(-scene.honest.mean(axis=0, keepdims=True), 1.0)[0]
+    own = _resize(scene.own, 1.0)
+    if scene.last_sent is None or scene.last_own is None:
+        shares = np.full(len(own), 0.25)
+    else:
+        last = np.sum(_resize(scene.last_sent, 1.0) * _resize(scene.last_own, 1.0), axis=1)
+        shares = np.clip((1 - last) / 2, 0.05, 0.9)
+        shares = np.where(scene.paid, np.minimum(1.5 * shares, 0.9), 0.5 * shares)
+    mixed = (1 - shares)[:, None] * own + shares[:, None] * harm
+    return _resize(mixed.astype(np.float32), _norm(scene))
+
+
 def flip_labels(data: Dataset, _: np.random.Generator) -> Dataset:
     """Biggio et al. 2012."""
     return Dataset(data.x, data.y.max() - data.y + data.y.min())
@@ -224,6 +257,8 @@ ATTACKS = {
         Attack("sybil-jitter", duplicated_with_jitter, effort="idles"),
         Attack("selective", selective),
         Attack("adaptive", adaptive),
+        Attack("adaptive-validation", adaptive_to_validation_set),
+        Attack("adaptive-scores", adaptive_to_scores),
     )
 }
 

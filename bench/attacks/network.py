@@ -35,6 +35,7 @@ from commonweal.protocol.types import (
 from commonweal.protocol.verdicts import tally
 
 COMMITTEE = 5
+_CACHED_BYTES = 200 * 2**20
 PRICE = Wei(100 * 10**18)  # per round
 STAKE = Wei(100 * 10**18)  # in the job
 INVALID_SLASH_BPS = 500
@@ -52,6 +53,24 @@ class Plan:
     liars: int
     lie: str
     seed: int
+
+
+@dataclass(slots=True)
+class TrainingCache:
+    """What members made of a model in runs of one task: attacks that fail leave it the same."""
+
+    task: Task
+    deltas: dict[tuple[int, int, bytes], Vector] = field(default_factory=dict)
+
+    def train(self, member: int, data: Dataset, model: Weights, round_: int, seed: int) -> Vector:
+        base = hashlib.sha256(_flatten(model).tobytes()).digest()
+        key = member, round_, base
+        if key not in self.deltas:
+            result = train(self.task.spec, model, data, seed=seed)
+            self.deltas[key] = _flatten(result.weights) - _flatten(model)
+            if len(self.deltas) * self.deltas[key].nbytes > _CACHED_BYTES:
+                self.deltas.pop(next(iter(self.deltas)))
+        return self.deltas[key]
 
 
 @dataclass(slots=True)
@@ -75,8 +94,10 @@ class Result:
 
 
 class Network:
-    def __init__(self, task: Task, plan: Plan) -> None:
+    def __init__(self, task: Task, plan: Plan, cache: TrainingCache | None = None) -> None:
+        """`cache`: of the same task and seed."""
         self.task, self.plan = task, plan
+        self.cache = cache or TrainingCache(task)
         self.random = np.random.default_rng([plan.seed, plan.attackers])
         order = self.random.permutation(len(task.parts))
         self.attackers = sorted(order[: plan.attackers].tolist())
@@ -89,6 +110,8 @@ class Network:
         self.accuracies: list[float] = []
         self._before: tuple[Weights, Sequence[Candidate]] | None = None
         self._last: tuple[Vectors, Vectors] | None = None
+        self._sent: Vectors | None = None
+        self._paid: set[int] = set()
         self._step: Vector = np.zeros(_count(self.model), np.float32)
         self._data = {m: self._local(m) for m in range(len(task.parts))}
 
@@ -111,17 +134,26 @@ class Network:
         if self.attack is not None:
             crafted = self._craft(self.attack, round_, deltas, committee)
             sent.update(zip(self.attackers, crafted, strict=True))
+            self._sent = crafted
         candidates = [
             Candidate(m, _address(m), _unflatten(delta, self.model)) for m, delta in sent.items()
         ]
         scores = self._judge(round_, committee, candidates)
+        self._paid = {m for m in scores if Verdict.of(scores[m]) is Verdict.VERIFIED}
         self._before = self.model, candidates
         self._advance(scores, candidates)
 
     def _train(self, member: int, round_: int) -> Vector:
         seed = _seed(self.plan.seed, round_, member)
-        result = train(self.task.spec, self.model, self._data[member].train, seed=seed)
+        data = self._data[member].train
+        if data is self.task.parts[member].train:
+            return self.cache.train(member, data, self.model, round_, seed)
+        result = train(self.task.spec, self.model, data, seed=seed)
         return _flatten(result.weights) - _flatten(self.model)
+
+    def _train_on_validation_set(self, round_: int) -> Vector:
+        seed = _seed(self.plan.seed, round_, -1)
+        return self.cache.train(-1, self.task.parts[0].holdout, self.model, round_, seed)
 
     def _draw(self, round_: int) -> tuple[int, ...]:
         """Judges are honest trainers; as many of them as the plan says will lie."""
@@ -142,6 +174,9 @@ class Network:
             last_own=last_own,
             last_step=self._step,
             references=np.stack([deltas[m] for m in committee]),
+            validation=self._train_on_validation_set(round_),
+            paid=np.array([m in self._paid for m in self.attackers], np.bool),
+            last_sent=self._sent,
             random=self.random,
         )
         if attack.name != "free-rider-stale" or self._last is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from commonweal.errors import NotFound
 from commonweal.learning.data import (
@@ -15,9 +15,9 @@ from commonweal.learning.data import (
     DigitsPart,
     DigitsSource,
     LocalData,
+    deal,
     digits_test_part,
     load_dataset,
-    partition_dirichlet,
     stratified_holdout,
 )
 from commonweal.protocol.specs import (
@@ -29,10 +29,12 @@ from commonweal.protocol.specs import (
     TrainingSpec,
 )
 
+Skew = Literal["label", "quantity", "feature"]
+
 CLASSES = 10
-HOLDOUT = 0.2
+VALIDATION = 100  # samples that the job names for all judges, and attackers know
 FASHION_FOLDERS = (Path("/usr/share/datasets/fashion-mnist"), Path("data/fashion-mnist"))
-_FASHION_TRAIN, _FASHION_TEST = 12_000, 2_000  # samples used: two cores, hundreds of runs
+_FASHION_TRAIN, _FASHION_TEST = 6_000, 2_000  # samples used: two cores, hundreds of runs
 _IDX_IMAGES, _IDX_LABELS = 2051, 2049
 
 
@@ -42,7 +44,10 @@ class DatasetMissing(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One training job, its trainers' data and the test set that nobody trains on."""
+    """One training job, its trainers' data and the test set that nobody trains on.
+
+    Every part's hold-out is the job's validation set, as in a node: judges add it to their own.
+    """
 
     spec: JobSpec
     parts: tuple[LocalData, ...]
@@ -50,47 +55,54 @@ class Task:
     rounds: int
 
 
-def make_task(dataset: str, alpha: float, seed: int, trainers: int, folder: Path | None) -> Task:
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """How a dataset is dealt to the trainers; `folder` is where Fashion-MNIST lies."""
+
+    dataset: str
+    alpha: float
+    seed: int
+    trainers: int
+    skew: Skew = "label"
+    folder: Path | None = None
+
+
+def make_task(deal_: Deal) -> Task:
     """`dataset`: digits or fashion. Raises DatasetMissing."""
-    if dataset == "digits":
-        return _make_digits(alpha, seed, trainers)
-    return _make_fashion(alpha, seed, trainers, folder)
+    if deal_.dataset == "digits":
+        whole = DigitsSource(part=DigitsPart(seed=deal_.seed), holdout=0.01)
+        spec = _spec("digits", (64,), epochs=5, batch_size=16, seed=deal_.seed)
+        local = load_dataset(whole, spec.data)
+        parts = _deal(_join(local.train, local.holdout), deal_)
+        return Task(spec, parts, digits_test_part(deal_.seed), rounds=25)
+    where = deal_.folder or find_fashion()
+    spec = _spec("fashion", (784,), epochs=2, batch_size=32, seed=deal_.seed)
+    pool = _sample(read_idx(where, "train"), _FASHION_TRAIN, deal_.seed)
+    test = _sample(read_idx(where, "t10k"), _FASHION_TEST, deal_.seed)
+    return Task(spec, _deal(pool, deal_), test, rounds=15)
 
 
-def _make_digits(alpha: float, seed: int, trainers: int) -> Task:
-    spec = _spec("digits", (64,), hidden=64, epochs=5, seed=seed)
-    parts = tuple(
-        load_dataset(
-            DigitsSource(
-                part=DigitsPart(parts=trainers, index=index, alpha=alpha, seed=seed),
-                holdout=HOLDOUT,
-            ),
-            spec.data,
-        )
-        for index in range(trainers)
-    )
-    return Task(spec, parts, digits_test_part(seed), rounds=25)
+def _deal(pool: Dataset, deal_: Deal) -> tuple[LocalData, ...]:
+    held = stratified_holdout(pool.y, VALIDATION / len(pool), deal_.seed)
+    validation = Dataset(pool.x[held], pool.y[held])
+    rest = Dataset(pool.x[~held], pool.y[~held])
+    dealt = deal(rest, deal_.trainers, deal_.skew, deal_.alpha, deal_.seed)
+    return tuple(LocalData(part, validation) for part in dealt)
 
 
-def _make_fashion(alpha: float, seed: int, trainers: int, folder: Path | None) -> Task:
-    spec = _spec("fashion", (784,), hidden=64, epochs=2, seed=seed)
-    where = folder or find_fashion()
-    train = _sample(read_idx(where, "train"), _FASHION_TRAIN, seed)
-    test = _sample(read_idx(where, "t10k"), _FASHION_TEST, seed)
-    rows = partition_dirichlet(train.y, trainers, alpha, seed)
-    parts = tuple(_split(Dataset(train.x[part], train.y[part])) for part in rows)
-    return Task(spec, parts, test, rounds=20)
+def _join(first: Dataset, second: Dataset) -> Dataset:
+    return Dataset(np.concatenate([first.x, second.x]), np.concatenate([first.y, second.y]))
 
 
-def _spec(name: str, features: tuple[int, ...], hidden: int, epochs: int, seed: int) -> JobSpec:
+def _spec(name: str, features: tuple[int, ...], epochs: int, batch_size: int, seed: int) -> JobSpec:
     return JobSpec(
         name=name,
-        model=MlpModel(inputs=features[0], hidden=(hidden,), classes=CLASSES),
+        model=MlpModel(inputs=features[0], hidden=(64,), classes=CLASSES),
         training=TrainingSpec(
             loss="balanced-cross-entropy",
-            learning_rate=0.1,
+            learning_rate=0.3,
             epochs=epochs,
-            batch_size=16,
+            batch_size=batch_size,
             clip_norm=2.0,
             seed=seed,
         ),
@@ -132,8 +144,3 @@ def _require(condition: bool, folder: Path, part: str) -> None:
 def _sample(data: Dataset, size: int, seed: int) -> Dataset:
     chosen = np.random.default_rng(seed).permutation(len(data))[:size]
     return Dataset(np.ascontiguousarray(data.x[chosen]), data.y[chosen])
-
-
-def _split(data: Dataset) -> LocalData:
-    held: NDArray[np.bool] = stratified_holdout(data.y, HOLDOUT, 0)
-    return LocalData(Dataset(data.x[~held], data.y[~held]), Dataset(data.x[held], data.y[held]))

@@ -26,6 +26,11 @@ from commonweal.learning.image_files import (
     read_idx,
     read_image_folder,
 )
+from commonweal.learning.partitions import (
+    partition_dirichlet,
+    partition_quantity,
+    shift_features,
+)
 from commonweal.protocol.specs import DataSpec
 
 __all__ = [
@@ -40,10 +45,13 @@ __all__ = [
     "LocalData",
     "NpzSource",
     "ParquetSource",
+    "deal",
     "digits_test_part",
     "load_dataset",
     "partition_dirichlet",
+    "partition_quantity",
     "read_dataset",
+    "shift_features",
     "stratified_holdout",
 ]
 
@@ -57,12 +65,16 @@ class LocalData:
 
 
 class DigitsPart(BaseModel):
-    """Part `index` of `parts`, Dirichlet(alpha) over labels; one part is the whole set."""
+    """Part `index` of `parts`, unequal in labels, sizes or features; one part is the whole set.
+
+    `alpha` is Dirichlet's for labels and sizes; features shift by 1 / (1 + alpha) at most.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     parts: Annotated[int, Field(ge=1, le=512)] = 1
     index: Annotated[int, Field(ge=0)] = 0
+    skew: Literal["label", "quantity", "feature"] = "label"
     alpha: Annotated[float, Field(gt=0)] = 0.5
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -87,30 +99,33 @@ def load_dataset(source: DataSource, spec: DataSpec) -> LocalData:
     return LocalData(_take(data, ~held), _take(data, held))
 
 
-def partition_dirichlet(
-    labels: NDArray[np.int64], parts: int, alpha: float, seed: int
-) -> list[NDArray[np.int64]]:
-    """Disjoint row indices per part, ascending, together all rows, none of them (nearly) empty.
-
-    Each label's rows are dealt in proportions drawn from Dirichlet(alpha) (Hsu et al. 2019);
-    then the largest part gives to those below a fifth of the mean.
-    """
-    generator = np.random.Generator(np.random.PCG64(seed))
-    owners = np.empty(len(labels), np.int64)
-    for label in np.unique(labels):
-        rows = generator.permutation(np.flatnonzero(labels == label))
-        shares = np.cumsum(generator.dirichlet([alpha] * parts))[:-1]
-        cuts = np.round(shares * len(rows)).astype(np.int64)
-        for part, dealt in enumerate(np.split(rows, cuts)):
-            owners[dealt] = part
-    _even_out(owners, parts, max(2, len(labels) // (5 * parts)), generator)
-    return [np.flatnonzero(owners == part) for part in range(parts)]
-
-
 def digits_test_part(seed: int) -> Dataset:
     """A stratified fifth, x (n, 64) in 0…1, that no DigitsSource of this seed holds."""
     digits = _load_digits()
     return _take(digits, stratified_holdout(digits.y, 0.2, seed))
+
+
+def deal(
+    data: Dataset,
+    parts: int,
+    skew: Literal["label", "quantity", "feature"],
+    alpha: float,
+    seed: int,
+) -> list[Dataset]:
+    """Every row to one of `parts`; unequal in one respect, the more so the smaller alpha."""
+    if skew == "label":
+        rows = partition_dirichlet(data.y, parts, alpha, seed)
+    else:
+        sizes_alpha = alpha if skew == "quantity" else math.inf
+        rows = partition_quantity(len(data), parts, sizes_alpha, seed)
+    dealt = [_take(data, chosen) for chosen in rows]
+    if skew != "feature":
+        return dealt
+    strength = 1 / (1 + alpha)
+    return [
+        Dataset(shift_features(each.x, strength, [seed, part]), each.y)
+        for part, each in enumerate(dealt)
+    ]
 
 
 def stratified_holdout(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool]:
@@ -144,20 +159,6 @@ def _take(data: Dataset, rows: NDArray[np.bool] | NDArray[np.int64]) -> Dataset:
     return Dataset(np.ascontiguousarray(data.x[rows]), data.y[rows])
 
 
-def _even_out(
-    owners: NDArray[np.int64], parts: int, least: int, generator: np.random.Generator
-) -> None:
-    if len(owners) < least * parts:
-        raise InvalidData("too few rows for so many parts", rows=len(owners), parts=parts)
-    sizes = np.bincount(owners, minlength=parts)
-    for part in np.flatnonzero(sizes < least):
-        while (lacking := least - np.count_nonzero(owners == part)) > 0:
-            largest = np.bincount(owners, minlength=parts).argmax()
-            rows = np.flatnonzero(owners == largest)
-            given = generator.permutation(rows)[: min(lacking, len(rows) - least)]
-            owners[given] = part
-
-
 def _load_digits() -> Dataset:
     """Read from scikit-learn's package data; importing scikit-learn would take seconds per node."""
     path = require_extra("sklearn") / "datasets" / "data" / "digits.csv.gz"
@@ -170,7 +171,7 @@ def _load_digits_part(part: DigitsPart) -> Dataset:
         raise InvalidData(f"no part {part.index}", index=part.index, parts=part.parts)
     digits = _load_digits()
     pool = _take(digits, ~stratified_holdout(digits.y, 0.2, part.seed))
-    return _take(pool, partition_dirichlet(pool.y, part.parts, part.alpha, part.seed)[part.index])
+    return deal(pool, part.parts, part.skew, part.alpha, part.seed)[part.index]
 
 
 def _conform(data: Dataset, spec: DataSpec, source: DataSource) -> Dataset:

@@ -1,11 +1,11 @@
-"""What one validator thinks of a round's updates: a ballot score for each.
+"""What one validator thinks of a round's updates: a ballot score for each, by the job's rule.
 
-Four questions, in this order. Is it new (no copy of another's or of an earlier update)? Does it
-agree with what this validator learns from its own data (cosine to a trusted reference, as in
-FLTrust, Cao et al. 2021), now and over the rounds? Does it point anywhere at all, or is it noise?
-Does the aggregate get worse with it (leave-one-out)? The contract takes the median of the
-committee's ballots, so scores are few coarse levels: validators who measure a little differently
-still say the same.
+The default rule asks four questions, in this order. Is it new (no copy of another's or of an
+earlier update)? Does it agree with what this validator learns from its own data (cosine to a
+trusted reference, as in FLTrust, Cao et al. 2021), now and over the rounds? Does it point anywhere
+at all, or is it noise? Does the aggregate get worse with it (leave-one-out)? The contract takes
+the median of the committee's ballots, so scores are few coarse levels: validators who measure a
+little differently still say the same. The other rules ask one of them, of this round alone.
 Torch is imported when used.
 """
 
@@ -20,6 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commonweal.learning.aggregation import compute_norm
+from commonweal.learning.contributions import (
+    Coalitions,
+    compute_leave_one_out,
+    compute_shapley,
+    flatten,
+    move,
+)
 from commonweal.learning.data import Dataset, LocalData
 from commonweal.learning.encoding import compute_delta
 from commonweal.learning.memory import (
@@ -32,7 +39,7 @@ from commonweal.learning.memory import (
     recall,
     remember,
 )
-from commonweal.learning.training import evaluate_samples, train
+from commonweal.learning.training import train
 from commonweal.learning.triggers import find_triggered
 from commonweal.learning.weights import Weights, encode_weights
 from commonweal.protocol.specs import JobSpec
@@ -47,9 +54,9 @@ __all__ = [
     "score_updates",
 ]
 
-# Random directions in d dimensions have a cosine of about 1/sqrt(d): what is below four or
-# five of these is noise, and must never be paid for.
-_NOISE_DEVIATIONS = 5.0
+# Random directions in d dimensions have a cosine of about 1/sqrt(d): what is below four of
+# these is noise, and must never be paid for.
+_NOISE_DEVIATIONS = 4.0
 _NOISE_FLOOR_MAX = 0.5
 _SMOOTHING = 0.5  # of clear agreement or disagreement
 _MEMORY_WHEN_NEUTRAL = 0.95  # of the standing, when an update is neither
@@ -59,8 +66,9 @@ _OUTCAST = -1.0  # trust is lost at once, and won back slowly
 _IDLE_NORM = 0.05  # of the median norm
 _HARM = -6.0  # standard errors of the leave-one-out loss
 _MARKED = 0.5  # off the agreement
+_SHAPLEY_ORDERS, _SHAPLEY_TOLERANCE = 10, 0.05
 _UNIT = 1000
-_LEVELS = ((0.7, 4), (0.35, 3), (0.0, 2))  # (share of the median contribution, level)
+_LEVELS = ((0.5, 4), (0.2, 3), (0.0, 2))  # (share of the median contribution, level)
 
 Vectors = NDArray[np.float32]
 Values = NDArray[np.float64]
@@ -74,6 +82,20 @@ class Candidate:
     trainer: Address
     delta: Weights | None
     fault: Literal["unavailable", "invalid"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The n usable updates of a round as unit vectors and norms, and the scores of the others."""
+
+    members: tuple[int, ...]
+    units: Vectors  # (n, d)
+    norms: Values  # (n,)
+    faults: dict[int, Score]
+
+    @property
+    def deltas(self) -> Vectors:
+        return self.units * self.norms[:, None].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +126,19 @@ def score_updates(
     65534 and 65535 for faulty candidates, else 0 or a useful score. `memory` is not changed, so
     scoring one round again from the same memory gives the same ballot. Holds all deltas flat.
     """
-    faults = {c.member: _fault_score(c, parent) for c in candidates}
-    usable = [c for c in candidates if faults[c.member] is None]
-    units, norms = _flatten([c.delta for c in usable if c.delta is not None], parent)
+    view = _look_at(parent, candidates)
+    if spec.scoring.rule != "agreement-and-leave-one-out":
+        contributions = _measure_one_thing(spec, parent, view, local, seed)
+        return {**view.faults, **_to_levels(view.members, contributions)}, memory
     base = _identify(parent)
-    sketches = compute_sketches(memory.key, units)
-    members = tuple(c.member for c in usable)
-    copies = frozenset(find_copies(memory, members, sketches, base))
-    turned = frozenset(find_contradictions(memory, members, sketches))
-    seen = _measure(spec, parent, members, copies, turned, memory, units, norms, local, seed)
+    sketches = compute_sketches(memory.key, view.units)
+    copies = frozenset(find_copies(memory, view.members, sketches, base))
+    turned = frozenset(find_contradictions(memory, view.members, sketches))
+    seen = _measure(spec, parent, view, copies, turned, memory, local, seed)
     standing = _update_standing(memory.standing, seen)
-    scores = _to_scores(seen, standing)
-    ballot = {
-        member: scores[member] if score is None else score for member, score in faults.items()
-    }
-    fresh = [at for at, member in enumerate(members) if member not in copies]
-    kept = tuple(members[at] for at in fresh)
+    ballot = {**view.faults, **_to_scores(seen, standing)}
+    fresh = [at for at, member in enumerate(view.members) if member not in copies]
+    kept = tuple(view.members[at] for at in fresh)
     return ballot, remember(memory, standing, kept, sketches[fresh], base)
 
 
@@ -130,16 +149,16 @@ def recall_round(
 
     Else an update of that round could be sent again to whoever sits for the first time.
     """
-    usable = [c for c in candidates if _fault_score(c, parent) is None]
-    if remembers_round(memory, parent) or not usable:
+    if remembers_round(memory, parent):
+        return memory
+    view = _look_at(parent, candidates)
+    if not view.members:
         return memory
     base = _identify(parent)
-    units, _ = _flatten([c.delta for c in usable if c.delta is not None], parent)
-    members = [c.member for c in usable]
-    sketches = compute_sketches(memory.key, units)
-    copies = find_copies(memory, members, sketches, base)
-    fresh = [at for at, member in enumerate(members) if member not in copies]
-    return recall(memory, [members[at] for at in fresh], sketches[fresh], base)
+    sketches = compute_sketches(memory.key, view.units)
+    copies = find_copies(memory, view.members, sketches, base)
+    fresh = [at for at, member in enumerate(view.members) if member not in copies]
+    return recall(memory, [view.members[at] for at in fresh], sketches[fresh], base)
 
 
 def remembers_round(memory: ScoringMemory, parent: Weights) -> bool:
@@ -151,31 +170,67 @@ def _identify(model: Weights) -> bytes:
     return hashlib.sha256(encode_weights(model)).digest()
 
 
-def _fault_score(candidate: Candidate, parent: Weights) -> Score | None:
-    if candidate.fault == "unavailable":
-        return SCORE_UNAVAILABLE
-    delta = candidate.delta
-    if candidate.fault == "invalid" or delta is None or delta.keys() != parent.keys():
-        return SCORE_INVALID
-    same = all(delta[name].shape == tensor.shape for name, tensor in parent.items())
-    return None if same and np.isfinite(compute_norm(delta)) else SCORE_INVALID
+def _look_at(parent: Weights, candidates: Sequence[Candidate]) -> _View:
+    """Nothing is measured on an update before its names, shapes, types and norm are checked."""
+    faults: dict[int, Score] = {}
+    sound: list[tuple[int, Weights, float]] = []
+    for candidate in candidates:
+        delta = candidate.delta
+        if candidate.fault == "unavailable":
+            faults[candidate.member] = SCORE_UNAVAILABLE
+        elif candidate.fault is None and delta is not None and _fits(delta, parent):
+            sound.append((candidate.member, delta, compute_norm(delta)))
+        else:
+            faults[candidate.member] = SCORE_INVALID
+    faults |= {member: SCORE_INVALID for member, _, norm in sound if not np.isfinite(norm)}
+    sound = [each for each in sound if each[0] not in faults]
+    norms = [norm for _, _, norm in sound]
+    units = flatten([delta for _, delta, _ in sound], parent, norms)
+    members = tuple(member for member, _, _ in sound)
+    return _View(members, units, np.array(norms, np.float64), faults)
+
+
+def _fits(delta: Weights, parent: Weights) -> bool:
+    return delta.keys() == parent.keys() and all(
+        delta[name].shape == tensor.shape and delta[name].dtype == tensor.dtype
+        for name, tensor in parent.items()
+    )
+
+
+def _measure_one_thing(
+    spec: JobSpec, parent: Weights, view: _View, local: LocalData, seed: int
+) -> Values:
+    """What the rules that ask one question go by: a contribution per update, (n,)."""
+    data = _join(local.train, local.holdout)
+    if spec.scoring.rule == "agreement":
+        cosines = view.units @ _train_reference(spec, parent, data, seed)
+        return np.where(cosines > _noise_floor(view.units.shape[1]), cosines, 0).astype(np.float64)
+    coalitions = Coalitions(spec, parent, view.deltas, view.norms, data)
+    if spec.scoring.rule == "leave-one-out":
+        return compute_leave_one_out(coalitions, np.ones(len(view.members), np.bool))
+    return compute_shapley(
+        coalitions, orders=_SHAPLEY_ORDERS, tolerance=_SHAPLEY_TOLERANCE, seed=seed
+    )
+
+
+def _noise_floor(dimensions: int) -> float:
+    return float(min(_NOISE_DEVIATIONS / np.sqrt(dimensions), _NOISE_FLOOR_MAX))
 
 
 def _measure(
     spec: JobSpec,
     parent: Weights,
-    members: tuple[int, ...],
+    view: _View,
     copies: frozenset[int],
     turned: frozenset[int],
     memory: ScoringMemory,
-    units: Vectors,
-    norms: Values,
     local: LocalData,
     seed: int,
 ) -> Measurement:
+    members, units, norms = view.members, view.units, view.norms
     data = _join(local.train, local.holdout)
     reference = _train_reference(spec, parent, data, seed)
-    floor = min(_NOISE_DEVIATIONS / np.sqrt(units.shape[1]), _NOISE_FLOOR_MAX)
+    floor = _noise_floor(units.shape[1])
     cosines = (units @ reference).astype(np.float64)
     trust = np.where(cosines > floor, cosines, 0.0)
     trust[[at for at, member in enumerate(members) if member in copies]] = 0.0
@@ -184,11 +239,11 @@ def _measure(
     known = np.array([memory.standing.get(member, 0.0) > floor for member in members], bool)
     links = np.abs(pairs * (known | (trust > 0)))
     structure = np.maximum(np.abs(cosines), links.max(axis=1, initial=0.0))
-    harm = _leave_one_out(spec, parent, units * norms[:, None].astype(np.float32), trust > 0, data)
+    harm = compute_leave_one_out(Coalitions(spec, parent, view.deltas, norms, data), trust > 0)
     agreement = _agree(cosines, pairs, trust)
     agreeing = np.flatnonzero((agreement > _OPPOSED) & (structure > floor))
     size = float(np.median(norms)) if len(norms) else 0.0
-    models = (_moved(parent, size * unit) for unit in units[agreeing])
+    models = (move(parent, size * unit) for unit in units[agreeing])
     marked = find_triggered(spec, models, data)
     agreement[agreeing[marked]] -= _MARKED
     return Measurement(members, copies, turned, norms, agreement, structure, harm, floor)
@@ -199,8 +254,8 @@ def _train_reference(spec: JobSpec, parent: Weights, data: Dataset, seed: int) -
     length = {"epochs": spec.scoring.reference_epochs, "steps": None}
     training = spec.training.model_copy(update=length)
     result = train(spec.model_copy(update={"training": training}), parent, data, seed=seed)
-    units, _ = _flatten([compute_delta(result.weights, parent)], parent)
-    reference: Vectors = units[0]
+    delta = compute_delta(result.weights, parent)
+    reference: Vectors = flatten([delta], parent, [compute_norm(delta)])[0]
     return reference
 
 
@@ -220,44 +275,6 @@ def _agree(cosines: Values, pairs: Values, trust: Values) -> Values:
         squares[at] = 1.0 + 2.0 * (weights @ cosines) + weights @ gram @ weights
     agreement: Values = along / np.sqrt(np.maximum(squares, 1e-12))
     return agreement
-
-
-def _leave_one_out(
-    spec: JobSpec, parent: Weights, deltas: Vectors, trusted: NDArray[np.bool], data: Dataset
-) -> Values:
-    """How much each update lowers the loss of the trusted ones' mean, in standard errors."""
-    effects = np.zeros(len(deltas))
-    for at in range(len(deltas)):
-        others = trusted.copy()
-        others[at] = False
-        together = others.copy()
-        together[at] = True
-        without = _losses(spec, parent, deltas, others, data)
-        change = without - _losses(spec, parent, deltas, together, data)
-        effects[at] = change.mean() / (change.std() / np.sqrt(len(data)) + 1e-12)
-    return effects
-
-
-def _losses(
-    spec: JobSpec, parent: Weights, deltas: Vectors, chosen: NDArray[np.bool], data: Dataset
-) -> Values:
-    """Loss per sample of the parent moved by the mean of the chosen, clipped to the median norm."""
-    if not chosen.any():
-        return evaluate_samples(spec, parent, data)[0]
-    norms = np.linalg.norm(deltas, axis=1)
-    limit = np.median(norms[chosen])
-    scales = np.minimum(1.0, limit / np.maximum(norms, 1e-30))[chosen]
-    step = (deltas[chosen] * scales[:, None].astype(np.float32)).mean(axis=0)
-    return evaluate_samples(spec, _moved(parent, step), data)[0]
-
-
-def _moved(parent: Weights, step: Vectors) -> Weights:
-    moved, start = {}, 0
-    for name, tensor in parent.items():
-        part = step[start : start + tensor.size].reshape(tensor.shape)
-        moved[name] = tensor + part
-        start += tensor.size
-    return moved
 
 
 def _update_standing(before: Mapping[int, float], seen: Measurement) -> dict[int, float]:
@@ -284,9 +301,7 @@ def _to_scores(seen: Measurement, standing: Mapping[int, float]) -> dict[int, Sc
     for at, member in enumerate(seen.members):
         share = min(1.0, float(seen.norms[at]) / size) if size > 0 else 0.0
         worth[member] = standing[member] * share if _is_useful(seen, at, standing, share) else 0.0
-    paid = [value for value in worth.values() if value > 0]
-    middle = float(np.median(paid)) if paid else 1.0
-    return {member: _to_level(value / middle) for member, value in worth.items()}
+    return _to_levels(seen.members, np.array([worth[member] for member in seen.members]))
 
 
 def _is_useful(seen: Measurement, at: int, standing: Mapping[int, float], share: float) -> bool:
@@ -300,21 +315,16 @@ def _is_useful(seen: Measurement, at: int, standing: Mapping[int, float], share:
     )
 
 
+def _to_levels(members: Sequence[int], contributions: Values) -> dict[int, Score]:
+    paid = contributions[contributions > 0]
+    ratios = contributions / np.median(paid) if len(paid) else contributions
+    return {m: _to_level(ratio) for m, ratio in zip(members, ratios.tolist(), strict=True)}
+
+
 def _to_level(ratio: float) -> Score:
     if ratio <= 0:
         return Score(0)
     return Score(_UNIT * next(level for least, level in _LEVELS if ratio >= least))
-
-
-def _flatten(deltas: Sequence[Weights], parent: Weights) -> tuple[Vectors, Values]:
-    """Unit vectors (n, d) and their lengths (n,); a zero delta stays zero."""
-    size = sum(tensor.size for tensor in parent.values())
-    units = np.empty((len(deltas), size), np.float32)
-    norms = np.array([compute_norm(delta) for delta in deltas], np.float64)
-    for row, delta, norm in zip(units, deltas, norms, strict=True):
-        flat = np.concatenate([delta[name].reshape(-1) for name in parent])
-        row[:] = flat / norm if norm > 0 else 0.0
-    return units, norms
 
 
 def _join(first: Dataset, second: Dataset) -> Dataset:

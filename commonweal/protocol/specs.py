@@ -172,7 +172,10 @@ class AggregationSpec(_Spec):
 
 
 class ScoringSpec(_Spec):
-    rule: Literal["agreement-and-leave-one-out"] = "agreement-and-leave-one-out"
+    rule: Annotated[
+        Literal["agreement-and-leave-one-out", "agreement", "leave-one-out", "shapley"],
+        Field(description="the first, of many questions, is made for strangers' updates"),
+    ] = "agreement-and-leave-one-out"
     reference_epochs: Annotated[int, Field(ge=1, le=1000)] = 1
 
 

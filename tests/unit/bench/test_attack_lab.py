@@ -7,8 +7,8 @@ import pytest
 
 from bench.attacks.attacks import ATTACKS, Scene
 from bench.attacks.liars import LIES, Courtroom
-from bench.attacks.network import Network, Plan
-from bench.attacks.tasks import Task, make_task
+from bench.attacks.network import Network, Plan, TrainingCache
+from bench.attacks.tasks import Deal, Skew, Task, make_task
 from commonweal.protocol.types import Score
 
 SIZE = 50
@@ -16,7 +16,7 @@ SIZE = 50
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return replace(make_task("digits", 0.5, 0, 10, None), rounds=2)
+    return replace(make_task(Deal("digits", 0.5, 0, 10)), rounds=2)
 
 
 def make_scene(round_: int, *, first: bool) -> Scene:
@@ -33,6 +33,9 @@ def make_scene(round_: int, *, first: bool) -> Scene:
         last_own=None if first else some(4),
         last_step=np.zeros(SIZE, np.float32) if first else some(1)[0],
         references=some(5),
+        validation=some(1)[0],
+        paid=np.array([True, False, True, False]),
+        last_sent=None if first else some(4),
         random=random,
     )
 
@@ -70,3 +73,28 @@ def test_without_attackers_all_pay_goes_to_the_honest(task: Task) -> None:
 def test_the_same_plan_gives_the_same_result(task: Task) -> None:
     plan = Plan("adaptive", 4, 1, "favouring", 3)
     assert Network(task, plan).run() == Network(task, plan).run()
+
+
+def test_a_cache_of_training_changes_no_result(task: Task) -> None:
+    cache = TrainingCache(task)
+    plans = [Plan(attack, 4, 0, "constant", 0) for attack in ("scaled", "sign-flip")]
+    alone = [Network(task, plan).run() for plan in plans]
+    assert [Network(task, plan, cache).run() for plan in plans] == alone
+    assert 0 < len(cache.deltas) < 2 * 2 * 11
+
+
+@pytest.mark.parametrize("paid", [True, False])
+def test_who_adapts_to_scores_harms_more_once_paid(paid: bool) -> None:
+    scene = make_scene(2, first=False)
+    scene = replace(scene, last_sent=scene.last_own, paid=np.full(4, paid))
+    sent = ATTACKS["adaptive-scores"].craft(scene)
+    mean = scene.honest.mean(axis=0)
+    mildest = ATTACKS["adaptive-scores"].craft(replace(scene, paid=np.zeros(4, np.bool)))
+    assert ((sent @ mean) < (mildest @ mean)).all() == paid
+
+
+@pytest.mark.parametrize("skew", ["label", "quantity", "feature"])
+def test_each_skew_deals_all_but_the_validation_set(skew: Skew) -> None:
+    task = make_task(Deal("digits", 0.5, 0, 10, skew))
+    rows = sum(len(part.train) for part in task.parts)
+    assert rows + len(task.parts[0].holdout) + len(task.test) == 1797

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from learning_samples import address
+from pydantic import ValidationError
 
 from commonweal.learning.data import Dataset, LocalData
 from commonweal.learning.encoding import compute_delta
@@ -218,11 +219,36 @@ def test_faults_have_their_own_scores(local, honest):
         candidate(11, None, "invalid"),
         candidate(12, nan),
         candidate(13, {"output.bias": nan["output.bias"]}),
+        candidate(14, {**train_delta(4), "output.bias": np.zeros(5, np.float32)}),
+        candidate(15, {name: t.astype(np.float64) for name, t in train_delta(4).items()}),
+        candidate(16, scaled(train_delta(4), np.inf)),
     ]
     scores, _ = score_updates(SPEC, PARENT, [*honest, *faulty], local, MEMORY, seed=1)
     assert scores[10] == SCORE_UNAVAILABLE
-    assert scores[11] == scores[12] == scores[13] == SCORE_INVALID
+    assert {scores[member] for member in range(11, 17)} == {SCORE_INVALID}
     assert scores[0] > 0
+
+
+RULES = ("agreement-and-leave-one-out", "agreement", "leave-one-out", "shapley")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_by_each_rule_honest_updates_are_paid_and_the_opposite_and_nan_are_not(honest, local, rule):
+    spec = SPEC.model_copy(update={"scoring": ScoringSpec(reference_epochs=2, rule=rule)})
+    broken = train_delta(5)
+    broken["output.bias"][0] = np.nan
+    sent = [*honest, candidate(8, scaled(train_delta(4), -1)), candidate(9, broken)]
+    scores, memory = score_updates(spec, PARENT, sent, local, MEMORY, seed=1)
+    assert sum(scores[member] > 0 for member in HONEST) >= 3
+    assert scores[8] == 0
+    assert scores[9] == SCORE_INVALID
+    assert score_updates(spec, PARENT, sent, local, MEMORY, seed=1)[0] == scores
+    assert (memory is MEMORY) == (rule != RULES[0])
+
+
+def test_a_rule_nobody_knows_is_refused():
+    with pytest.raises(ValidationError):
+        ScoringSpec(rule="by-name")
 
 
 def test_nothing_to_score_is_an_empty_ballot(local):

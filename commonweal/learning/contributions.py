@@ -1,0 +1,106 @@
+"""What each update does to a validator's loss, alone and in company: leave-one-out and Shapley.
+
+Deltas are flat rows here. What is told from directions alone is in scoring.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commonweal.learning.data import Dataset
+from commonweal.learning.training import evaluate_samples
+from commonweal.learning.weights import Weights
+from commonweal.protocol.specs import JobSpec
+
+Vectors = NDArray[np.float32]
+Values = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Coalitions:
+    """Losses of the parent moved by the mean of some updates, each computed once."""
+
+    spec: JobSpec
+    parent: Weights
+    deltas: Vectors  # (n, d)
+    norms: Values  # (n,)
+    data: Dataset
+    _known: dict[bytes, Values] = field(default_factory=dict)
+
+    def losses(self, chosen: NDArray[np.bool]) -> Values:
+        """Loss per sample with the `chosen` (n,) updates, clipped to their median norm."""
+        key = np.packbits(chosen).tobytes()
+        if key not in self._known:
+            model = move(self.parent, self._step(chosen)) if chosen.any() else self.parent
+            self._known[key] = evaluate_samples(self.spec, model, self.data)[0]
+        return self._known[key]
+
+    def _step(self, chosen: NDArray[np.bool]) -> Vectors:
+        norms = self.norms[chosen]
+        scales = np.minimum(1.0, np.median(norms) / np.maximum(norms, 1e-30)) / len(norms)
+        step: Vectors = scales.astype(np.float32) @ self.deltas[chosen]
+        return step
+
+
+def compute_leave_one_out(coalitions: Coalitions, trusted: NDArray[np.bool]) -> Values:
+    """How much each update lowers the loss of the trusted ones' mean, in standard errors, (n,)."""
+    effects = np.zeros(len(trusted))
+    for at in range(len(trusted)):
+        without, together = trusted.copy(), trusted.copy()
+        without[at], together[at] = False, True
+        change = coalitions.losses(without) - coalitions.losses(together)
+        effects[at] = change.mean() / (change.std() / np.sqrt(len(change)) + 1e-12)
+    return effects
+
+
+def compute_shapley(coalitions: Coalitions, *, orders: int, tolerance: float, seed: int) -> Values:
+    """How much each update lowers the loss on average over the orders of joining, (n,).
+
+    Truncated Monte Carlo (Ghorbani & Zou 2019): of each random order the rest is taken to add
+    nothing once the loss is within `tolerance` of the whole group's, as a share of the change.
+    """
+    n = len(coalitions.norms)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    start = float(coalitions.losses(np.zeros(n, np.bool)).mean())
+    end = float(coalitions.losses(np.ones(n, np.bool)).mean())
+    near = tolerance * abs(start - end)
+    total = np.zeros(n)
+    for _ in range(orders):
+        total += _join_one_by_one(coalitions, generator.permutation(n), start, end, near)
+    return total / orders
+
+
+def _join_one_by_one(
+    coalitions: Coalitions, order: NDArray[np.int64], start: float, end: float, near: float
+) -> Values:
+    joined, before = np.zeros(len(order), np.bool), start
+    gains = np.zeros(len(order))
+    for at in order:
+        if abs(before - end) <= near:
+            break
+        joined[at] = True
+        after = float(coalitions.losses(joined).mean())
+        gains[at], before = before - after, after
+    return gains
+
+
+def move(parent: Weights, step: Vectors) -> Weights:
+    """The parent plus a flat step in the order of its own names."""
+    moved, start = {}, 0
+    for name, tensor in parent.items():
+        moved[name] = tensor + step[start : start + tensor.size].reshape(tensor.shape)
+        start += tensor.size
+    return moved
+
+
+def flatten(deltas: Sequence[Weights], parent: Weights, norms: Sequence[float]) -> Vectors:
+    """Unit vectors (n, d) of deltas of the given lengths; a zero delta stays zero."""
+    units = np.zeros((len(deltas), sum(tensor.size for tensor in parent.values())), np.float32)
+    for row, delta, norm in zip(units, deltas, norms, strict=True):
+        if norm > 0:
+            np.divide(np.concatenate([delta[n].reshape(-1) for n in parent]), norm, out=row)
+    return units
