@@ -24,7 +24,7 @@ from rich.table import Table
 from bench.attacks.attacks import ATTACKS
 from bench.attacks.liars import LIES
 from bench.attacks.network import Network, Plan, Result, TrainingCache
-from bench.attacks.tasks import Deal, Skew, make_task
+from bench.attacks.tasks import Skew, make_task
 from commonweal.protocol.specs import ScoringSpec
 
 TRAINERS = 20
@@ -131,7 +131,7 @@ def execute(run: Run, data: Path | None) -> Result:
     import torch
 
     torch.set_num_threads(1)
-    cache = _prepare(Deal(run.dataset, run.alpha, run.seed, TRAINERS, run.skew, data))
+    cache = _prepare(run.dataset, run.alpha, run.seed, run.skew, data)
     spec = cache.task.spec
     scoring = spec.scoring.model_copy(update={"rule": run.rule})
     task = replace(cache.task, spec=spec.model_copy(update={"scoring": scoring}))
@@ -141,9 +141,9 @@ def execute(run: Run, data: Path | None) -> Result:
 
 
 @lru_cache(maxsize=1)
-def _prepare(deal: Deal) -> TrainingCache:
+def _prepare(dataset: str, alpha: float, seed: int, skew: Skew, data: Path | None) -> TrainingCache:
     """Runs of one task come one after another, so one task at a time is kept per process."""
-    return TrainingCache(make_task(deal))
+    return TrainingCache(make_task(dataset, alpha, seed, TRAINERS, data, skew))
 
 
 def _row(run: Run, results: dict[Run, Result]) -> dict[str, Any]:

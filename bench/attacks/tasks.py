@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +19,7 @@ from commonweal.learning.data import (
     load_dataset,
     stratified_holdout,
 )
+from commonweal.learning.image_files import IdxSource, read_idx
 from commonweal.protocol.specs import (
     AggregationSpec,
     DataSpec,
@@ -35,7 +35,6 @@ CLASSES = 10
 VALIDATION = 100  # samples that the job names for all judges, and attackers know
 FASHION_FOLDERS = (Path("/usr/share/datasets/fashion-mnist"), Path("data/fashion-mnist"))
 _FASHION_TRAIN, _FASHION_TEST = 6_000, 2_000  # samples used: two cores, hundreds of runs
-_IDX_IMAGES, _IDX_LABELS = 2051, 2049
 
 
 class DatasetMissing(NotFound):
@@ -55,39 +54,32 @@ class Task:
     rounds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Deal:
-    """How a dataset is dealt to the trainers; `folder` is where Fashion-MNIST lies."""
-
-    dataset: str
-    alpha: float
-    seed: int
-    trainers: int
-    skew: Skew = "label"
-    folder: Path | None = None
-
-
-def make_task(deal_: Deal) -> Task:
-    """`dataset`: digits or fashion. Raises DatasetMissing."""
-    if deal_.dataset == "digits":
-        whole = DigitsSource(part=DigitsPart(seed=deal_.seed), holdout=0.01)
-        spec = _spec("digits", (64,), epochs=5, batch_size=16, seed=deal_.seed)
-        local = load_dataset(whole, spec.data)
-        parts = _deal(_join(local.train, local.holdout), deal_)
-        return Task(spec, parts, digits_test_part(deal_.seed), rounds=25)
-    where = deal_.folder or find_fashion()
-    spec = _spec("fashion", (784,), epochs=2, batch_size=32, seed=deal_.seed)
-    pool = _sample(read_idx(where, "train"), _FASHION_TRAIN, deal_.seed)
-    test = _sample(read_idx(where, "t10k"), _FASHION_TEST, deal_.seed)
-    return Task(spec, _deal(pool, deal_), test, rounds=15)
+def make_task(
+    dataset: str,
+    alpha: float,
+    seed: int,
+    trainers: int,
+    folder: Path | None,
+    skew: Skew = "label",
+) -> Task:
+    """`dataset`: digits or fashion, whose files are in `folder`. Raises DatasetMissing."""
+    if dataset == "digits":
+        spec = _spec("digits", (64,), epochs=5, batch_size=16, seed=seed)
+        local = load_dataset(DigitsSource(part=DigitsPart(seed=seed), holdout=0.01), spec.data)
+        pool, test, rounds = _join(local.train, local.holdout), digits_test_part(seed), 25
+    else:
+        spec = _spec("fashion", (784,), epochs=2, batch_size=32, seed=seed)
+        where = folder or find_fashion()
+        pool = _sample(read_fashion(where, "train"), _FASHION_TRAIN, seed)
+        test, rounds = _sample(read_fashion(where, "t10k"), _FASHION_TEST, seed), 15
+    rest, validation = _keep_apart(pool, seed)
+    dealt = deal(rest, trainers, skew, alpha, seed)
+    return Task(spec, tuple(LocalData(part, validation) for part in dealt), test, rounds)
 
 
-def _deal(pool: Dataset, deal_: Deal) -> tuple[LocalData, ...]:
-    held = stratified_holdout(pool.y, VALIDATION / len(pool), deal_.seed)
-    validation = Dataset(pool.x[held], pool.y[held])
-    rest = Dataset(pool.x[~held], pool.y[~held])
-    dealt = deal(rest, deal_.trainers, deal_.skew, deal_.alpha, deal_.seed)
-    return tuple(LocalData(part, validation) for part in dealt)
+def _keep_apart(pool: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+    held = stratified_holdout(pool.y, VALIDATION / len(pool), seed)
+    return Dataset(pool.x[~held], pool.y[~held]), Dataset(pool.x[held], pool.y[held])
 
 
 def _join(first: Dataset, second: Dataset) -> Dataset:
@@ -122,23 +114,14 @@ def find_fashion() -> Path:
     )
 
 
-def read_idx(folder: Path, part: str) -> Dataset:
-    """`part`: train or t10k; x (n, 784) in 0…1, float32."""
-    with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
-        magic, count, height, width = np.frombuffer(file.read(16), ">i4").tolist()
-        _require(magic == _IDX_IMAGES, folder, part)
-        pixels = np.frombuffer(file.read(count * height * width), np.uint8)
-    with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:
-        magic, labelled = np.frombuffer(file.read(8), ">i4").tolist()
-        _require(magic == _IDX_LABELS and labelled == count, folder, part)
-        labels = np.frombuffer(file.read(count), np.uint8)
-    x = (pixels.reshape(count, height * width) / 255).astype(np.float32)
-    return Dataset(x, labels.astype(np.int64))
-
-
-def _require(condition: bool, folder: Path, part: str) -> None:
-    if not condition:
-        raise DatasetMissing(f"{folder}: {part} is no IDX file of Fashion-MNIST")
+def read_fashion(folder: Path, part: str) -> Dataset:
+    """`part`: train or t10k; x (n, 784) in 0…1, float32. Raises InvalidData."""
+    images, labels = (
+        folder / f"{part}-images-idx3-ubyte.gz",
+        folder / f"{part}-labels-idx1-ubyte.gz",
+    )
+    data = read_idx(IdxSource(images=images, labels=labels))
+    return Dataset(data.x.reshape(len(data), -1), data.y)
 
 
 def _sample(data: Dataset, size: int, seed: int) -> Dataset:

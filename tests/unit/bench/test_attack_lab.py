@@ -8,7 +8,7 @@ import pytest
 from bench.attacks.attacks import ATTACKS, Scene
 from bench.attacks.liars import LIES, Courtroom
 from bench.attacks.network import Network, Plan, TrainingCache
-from bench.attacks.tasks import Deal, Skew, Task, make_task
+from bench.attacks.tasks import Skew, Task, make_task
 from commonweal.protocol.types import Score
 
 SIZE = 50
@@ -16,7 +16,7 @@ SIZE = 50
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return replace(make_task(Deal("digits", 0.5, 0, 10)), rounds=2)
+    return replace(make_task("digits", 0.5, 0, 10, None), rounds=2)
 
 
 def make_scene(round_: int, *, first: bool) -> Scene:
@@ -95,6 +95,6 @@ def test_who_adapts_to_scores_harms_more_once_paid(paid: bool) -> None:
 
 @pytest.mark.parametrize("skew", ["label", "quantity", "feature"])
 def test_each_skew_deals_all_but_the_validation_set(skew: Skew) -> None:
-    task = make_task(Deal("digits", 0.5, 0, 10, skew))
+    task = make_task("digits", 0.5, 0, 10, None, skew)
     rows = sum(len(part.train) for part in task.parts)
     assert rows + len(task.parts[0].holdout) + len(task.test) == 1797
