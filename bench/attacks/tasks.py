@@ -13,13 +13,14 @@ from commonweal.learning.data import (
     Dataset,
     DigitsPart,
     DigitsSource,
+    IdxSource,
     LocalData,
     deal,
     digits_test_part,
     load_dataset,
+    read_dataset,
     stratified_holdout,
 )
-from commonweal.learning.image_files import IdxSource, read_idx
 from commonweal.protocol.specs import (
     AggregationSpec,
     DataSpec,
@@ -70,8 +71,8 @@ def make_task(
     else:
         spec = _spec("fashion", (784,), epochs=2, batch_size=32, seed=seed)
         where = folder or find_fashion()
-        pool = _sample(read_fashion(where, "train"), _FASHION_TRAIN, seed)
-        test, rounds = _sample(read_fashion(where, "t10k"), _FASHION_TEST, seed), 15
+        pool = _sample(read_idx(where, "train"), _FASHION_TRAIN, seed)
+        test, rounds = _sample(read_idx(where, "t10k"), _FASHION_TEST, seed), 15
     rest, validation = _keep_apart(pool, seed)
     dealt = deal(rest, trainers, skew, alpha, seed)
     return Task(spec, tuple(LocalData(part, validation) for part in dealt), test, rounds)
@@ -114,13 +115,10 @@ def find_fashion() -> Path:
     )
 
 
-def read_fashion(folder: Path, part: str) -> Dataset:
+def read_idx(folder: Path, part: str) -> Dataset:
     """`part`: train or t10k; x (n, 784) in 0…1, float32. Raises InvalidData."""
-    images, labels = (
-        folder / f"{part}-images-idx3-ubyte.gz",
-        folder / f"{part}-labels-idx1-ubyte.gz",
-    )
-    data = read_idx(IdxSource(images=images, labels=labels))
+    images, labels = (folder / f"{part}-{name}-ubyte.gz" for name in ("images-idx3", "labels-idx1"))
+    data = read_dataset(IdxSource(images=images, labels=labels))
     return Dataset(data.x.reshape(len(data), -1), data.y)
 
 
