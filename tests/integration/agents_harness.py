@@ -148,11 +148,13 @@ class AgentNetwork:
             body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": arguments}
             httpx.post(self.chain.rpc_url, json=body, trust_env=False).raise_for_status()
 
-    def create_job(self, trainers: int, committee: int = 3, **changes: Any) -> int:
+    def create_job(
+        self, trainers: int, committee: int = 3, job_spec: JobSpec = SPEC, **changes: Any
+    ) -> int:
         """A two-round job that recruits until `trainers` have joined."""
-        spec = encode_manifest(SPEC)
+        spec = encode_manifest(job_spec)
         self.store.pin(self.store.put_block(spec))
-        weights = self.store.put(encode_weights(initial_weights(SPEC.model, 5)))
+        weights = self.store.put(encode_weights(initial_weights(job_spec.model, 5)))
         model = encode_manifest(ModelManifest(weights=weights))
         self.store.pin(self.store.put_block(model))
         terms = JobParameters(

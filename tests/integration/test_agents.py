@@ -13,10 +13,11 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from agents_harness import AgentNetwork, AgentProcess, agent_network
+from agents_harness import SPEC, AgentNetwork, AgentProcess, agent_network
 
 from commonweal.protocol.batches import collect_round
 from commonweal.protocol.manifests import ModelManifest, decode_manifest, manifest_cid
+from commonweal.protocol.specs import QuantisedTopKEncoding
 from commonweal.protocol.types import Phase, Round
 from node_agent.cli import main
 from node_agent.config import load_config
@@ -70,6 +71,26 @@ def test_killed_between_commit_and_reveal_it_still_reveals(network: AgentNetwork
     network.wait_for_end(job)
     _check_job(network, job)
     _check_revealed_what_was_journalled(network, job, victim, index)
+
+
+def test_what_sparse_updates_leave_out_survives_a_kill(network: AgentNetwork) -> None:
+    sparse = QuantisedTopKEncoding(kind="top-k-int8", one_in=8)
+    agents = [network.add_agent(f"node-{i}", i, 3) for i in range(3)]
+    spec = SPEC.model_copy(update={"encoding": sparse})
+    job = network.create_job(trainers=3, job_spec=spec)
+    for agent in agents:
+        agent.start("--direct")
+    network.wait(lambda: len(network.models(job)) == 1, 150, "the first model")
+    agents[0].kill(signal.SIGKILL)
+    agents[0].start("--direct")
+    network.wait_for_end(job)
+    _check_job(network, job)
+    for agent in agents:
+        agent.kill()
+        journal = Journal(agent.folder / "journal.db", network.reader.deployment.rounds_domain)
+        # The first round's is what the second round's update started with.
+        assert journal.residual_rounds(job) == (1, 2)
+        journal.close()
 
 
 def test_a_coordinator_carries_a_job(network: AgentNetwork) -> None:
