@@ -6,12 +6,12 @@ No passwords, only the files that hold them. Relative paths start at the file's 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
-from commonweal.jobfile import Amount
+from commonweal.jobfile import AddressField, Amount
 from commonweal.learning.data import DataSource
 from commonweal.protocol.types import Role
 from node_agent.errors import ConfigInvalid
@@ -20,6 +20,9 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
 WebSocketUrl = Annotated[str, Field(pattern=r"^wss?://[^\s/]+(/[^\s]*)?$")]
 Hex32 = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{64}$")]
 RoleName = Literal["trainer", "validator"]
+Family = Literal["logistic", "mlp", "cnn"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+Hour = Annotated[int, Field(ge=0, le=23)]
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 
 
@@ -66,6 +69,21 @@ class JobPolicy(_Section):
         Field(description="jobs that ask for more are not joined; default: half of all stake"),
     ] = None
     max_parameters: Annotated[int, Field(gt=0, description="of a model to work on")] = 50_000_000
+    families: Annotated[
+        tuple[Family, ...], Field(description="of models to work on; default: all")
+    ] = FAMILIES
+    requesters: Annotated[
+        tuple[AddressField, ...], Field(description="to work for; default: all")
+    ] = ()
+    min_pay_per_round: Annotated[
+        Amount | None,
+        PlainSerializer(_show_wei),
+        Field(description="of a trainer, when all places are taken"),
+    ] = None
+    hours: Annotated[
+        tuple[Hour, Hour] | None,
+        Field(description="UTC, from and until, in which jobs are joined; their work goes on"),
+    ] = None
     allowlist_proofs: Annotated[
         dict[Hex32, tuple[Hex32, ...]], Field(description="by the job's allowlist root")
     ] = {}
@@ -74,6 +92,8 @@ class JobPolicy(_Section):
     def _check_stakes(self) -> JobPolicy:
         if (self.stake_per_job or 0) > (self.max_stake_per_job or self.stake_per_job or 0):
             raise ValueError("stake_per_job is above max_stake_per_job")
+        if self.hours is not None and self.hours[0] == self.hours[1]:
+            raise ValueError("hours from and until the same hour: leave them out for all day")
         return self
 
     def allows(self, job: int) -> bool:

@@ -15,11 +15,13 @@ from commonweal.protocol.messages import (
     UpdateCommitmentMessage,
     UpdateRevealMessage,
 )
-from commonweal.protocol.types import JobState, Phase, Provider, Role, Round, Wei
+from commonweal.protocol.rewards import compute_pools
+from commonweal.protocol.types import Address, Job, JobState, Phase, Provider, Role, Round, Wei
 from node_agent.journal import SignedMessage, Slot, SlotEntry
 from node_agent.view import JobView, NodeView
 
 TOO_MUCH_STAKE = "asks for more stake than one job may lock: see jobs.max_stake_per_job"
+_NOTHING = Wei(0)
 Entries = Mapping[tuple[int, int, Slot], SlotEntry]
 
 
@@ -32,9 +34,28 @@ class Policy:
     max_stake_per_job: Wei | None = None  # None: half of the provider's stake
     allowed: frozenset[int] | None = None  # None: all
     refused: frozenset[int] = field(default_factory=frozenset)
+    requesters: frozenset[Address] | None = None  # None: all
+    min_pay_per_round: Wei = _NOTHING  # of a trainer, if all places are taken
+    hours: tuple[int, int] | None = None  # of the day, UTC: from, until (may pass midnight)
 
     def admits(self, job: int) -> bool:
         return job not in self.refused and (self.allowed is None or job in self.allowed)
+
+    def find_objection(self, job: Job, now: int) -> str | None:
+        """Why this job is not joined at this time, though it could be. `now`: seconds since 1970.
+
+        Hours close the door only: who is a member and does not work is slashed.
+        """
+        if not self.admits(job.job):
+            return "not admitted by the node's policy"
+        if self.requesters is not None and job.requester not in self.requesters:
+            return "not a requester this node works for: see jobs.requesters"
+        parameters = job.parameters
+        if compute_pools(parameters).trainers // parameters.max_trainers < self.min_pay_per_round:
+            return "pays too little: see jobs.min_pay_per_round"
+        if self.hours is not None and not _is_within(self.hours, now):
+            return "outside of the hours in which this node joins jobs: see jobs.hours"
+        return None
 
     def limit_stake(self, account: Provider) -> Wei:
         """What one job may lock, and so slash: by default it never takes all of the stake."""
@@ -141,7 +162,7 @@ def decide_job(view: NodeView, job: JobView, entries: Entries, now: int, policy:
     if job.job.state.is_over:
         return Wait(number, "over")
     if job.member is None:
-        return _decide_join(view, job, policy)
+        return _decide_join(view, job, now, policy)
     if job.round.phase is Phase.NONE:
         return Wait(number, "no round in flight")
     if now >= job.round.ends_at:
@@ -163,14 +184,20 @@ def is_joinable(job: JobView) -> bool:
     return job.job.state in (JobState.RECRUITING, JobState.RUNNING)
 
 
-def _decide_join(view: NodeView, job: JobView, policy: Policy) -> Action:
+def _is_within(hours: tuple[int, int], now: int) -> bool:
+    start, end = hours
+    hour = now // 3600 % 24
+    return start <= hour < end if start < end else hour >= start or hour < end
+
+
+def _decide_join(view: NodeView, job: JobView, now: int, policy: Policy) -> Action:
     number, parameters = job.job.job, job.job.parameters
     roles = policy.roles & view.account.roles
     if job.job.active_trainers >= parameters.max_trainers:
         roles &= ~Role.TRAINER
     stake = Wei(max(parameters.min_stake, policy.stake_per_job))
-    if not policy.admits(number):
-        return Wait(number, "not admitted by the node's policy")
+    if objection := policy.find_objection(job.job, now):
+        return Wait(number, objection)
     if not is_joinable(job):
         return Wait(number, "takes no members")
     if view.account.jailed_until:

@@ -19,20 +19,31 @@ MAX_VALIDATION_BYTES = 256 * 2**20
 
 class LocalDataLibrary:
     def __init__(
-        self, source: DataSource, fetcher: ContentFetcher, max_parameters: int = 2**31
+        self,
+        source: DataSource,
+        fetcher: ContentFetcher,
+        max_parameters: int = 2**31,
+        families: tuple[str, ...] | None = None,
     ) -> None:
-        """`max_parameters`: of the largest model that this machine is to train."""
+        """`max_parameters` and `families`: of models that this machine is to train."""
         self._source = source
         self._max_parameters = max_parameters
+        self._families = families
         self._fetcher = fetcher
         self._loaded: dict[DataSpec, LocalData] = {}
 
     def fetch(self, spec: JobSpec) -> LocalData:
         """Raises JobNotServed if this node's data are not what the job trains on."""
         if spec.data not in self._loaded:
+            self._require_family(spec.model.family)
             require_consistent(spec, self._max_parameters)
             self._loaded[spec.data] = self._load(spec.data)
         return self._loaded[spec.data]
+
+    def _require_family(self, family: str) -> None:
+        if self._families is not None and family not in self._families:
+            message = "not a family of models this node works on: see jobs.families"
+            raise JobNotServed(message, family=family, allowed=list(self._families))
 
     def _load(self, spec: DataSpec) -> LocalData:
         try:

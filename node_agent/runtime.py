@@ -228,7 +228,9 @@ def build_node(
         publisher=Publisher(fetcher, coordinators),
         chain_log=chain_log,
         models=models,
-        data=LocalDataLibrary(config.data, fetcher, config.jobs.max_parameters),
+        data=LocalDataLibrary(
+            config.data, fetcher, config.jobs.max_parameters, config.jobs.families
+        ),
         updates=UpdateReader(store, fetcher),
         trainer=trainer or LocalTrainer(),
         allowlist_proofs={k.lower(): v for k, v in config.jobs.allowlist_proofs.items()},
@@ -264,6 +266,9 @@ def _policy(config: NodeConfig) -> Policy:
         stake_per_job=Wei(config.jobs.stake_per_job or 0),
         max_stake_per_job=None if most is None else Wei(most),
         allowed=None if allow == "all" else frozenset(allow),
+        requesters=frozenset(map(Address, config.jobs.requesters)) or None,
+        min_pay_per_round=Wei(config.jobs.min_pay_per_round or 0),
+        hours=config.jobs.hours,
     )
 
 

@@ -45,22 +45,21 @@ def test_idx_takes_the_shape_that_a_job_asks_for(tmp_path: Path) -> None:
         load_dataset(source, DataSpec(features=(64,), classes=3))
 
 
-@pytest.mark.parametrize(
-    ("images", "problem"),
-    [
-        (b"", "not an IDX file"),
-        (b"PK\3\4" + bytes(40), "not unsigned bytes"),
-        (struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 2**31), "at most"),
-        (idx(PIXELS)[:-1], "declared"),
-        (idx(PIXELS) + b"\0", "declared"),
-        (gzip.compress(idx(PIXELS))[:-9], "not an IDX file"),
-        (idx(LABELS), "dimensions"),
-        (idx(PIXELS[:9]), "9 images, 10 labels"),
-    ],
-)
-def test_broken_idx_files_are_refused_with_a_reason(
-    tmp_path: Path, images: bytes, problem: str
-) -> None:
+BROKEN = {
+    "empty": (b"", "not an IDX file"),
+    "something else": (b"PK\3\4" + bytes(40), "not unsigned bytes"),
+    "huge": (struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 2**31), "at most"),
+    "cut": (idx(PIXELS)[:-1], "declared"),
+    "too long": (idx(PIXELS) + b"\0", "declared"),
+    "cut while packed": (gzip.compress(idx(PIXELS))[:-9], "not an IDX file"),
+    "labels for images": (idx(LABELS), "dimensions"),
+    "one image less": (idx(PIXELS[:9]), "9 images, 10 labels"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_idx_files_are_refused_with_a_reason(tmp_path: Path, name: str) -> None:
+    images, problem = BROKEN[name]
     with pytest.raises(InvalidData, match=problem):
         read_dataset(write(tmp_path, images, idx(LABELS)))
 

@@ -47,7 +47,9 @@ def test_limit_of_stake(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_reads_the_same(tmp_path: Path) -> None:
-    config = load_config(write(tmp_path, GOOD))
+    more = "  families: [mlp]\n  hours: [22, 6]\n  min_pay_per_round: 5000 wei\n"
+    config = load_config(write(tmp_path, GOOD + more))
+    assert config.jobs.min_pay_per_round == 5000
     save_config(config, tmp_path / "again.yaml")
     assert load_config(tmp_path / "again.yaml") == config
 
@@ -67,6 +69,10 @@ WRONG = {
         3,
         "content",
     ),
+    "family": ("allow: [1, 3]", "families: [oracle]", 10, "jobs.families.0"),
+    "no hours": ("allow: [1, 3]", "hours: [7, 7]", 9, "jobs"),
+    "no hour": ("allow: [1, 3]", "hours: [7, 24]", 10, "jobs.hours.1"),
+    "requester": ("allow: [1, 3]", "requesters: ['0x12']", 10, "jobs.requesters.0"),
     "stake above its limit": (
         "stake_per_job: 12.5",
         "stake_per_job: 12.5\n  max_stake_per_job: 12",

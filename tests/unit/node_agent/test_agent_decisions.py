@@ -10,6 +10,7 @@ from agent_samples import (
     BOTH,
     MEMBERS,
     NOW,
+    OTHERS,
     POLICY,
     make_round,
     make_view,
@@ -187,6 +188,35 @@ def test_one_job_cannot_lock_everything(name: str) -> None:
     stake = Wei(max(MIN_STAKE, policy.stake_per_job))
     want = Join(1, BOTH, stake, 0) if joins else Wait(1, TOO_MUCH_STAKE)
     assert decide(view, {}, NOW, policy) == (want,)
+
+
+@pytest.mark.parametrize(
+    ("policy", "objection"),
+    [
+        ({"requesters": frozenset({OTHERS[3]})}, None),
+        ({"requesters": frozenset()}, "not a requester"),
+        ({"min_pay_per_round": Wei(18)}, None),  # 75 of 100 to at most 4 trainers
+        ({"min_pay_per_round": Wei(19)}, "pays too little"),
+        ({"hours": (22, 1)}, None),
+        ({"hours": (0, 1)}, None),
+        ({"hours": (1, 0)}, "outside of the hours"),
+        ({"hours": (8, 20)}, "outside of the hours"),
+    ],
+)
+def test_joins_what_the_operator_allows(policy: dict[str, Any], objection: str | None) -> None:
+    outside = make_view(make_round(Phase.NONE), joined=False)
+    (action,) = decide(outside, {}, NOW, replace(POLICY, **policy))
+    if objection is None:
+        assert isinstance(action, Join)
+    else:
+        assert isinstance(action, Wait)
+        assert action.reason.startswith(objection)
+
+
+def test_hours_do_not_keep_a_member_from_its_work() -> None:
+    closed = replace(POLICY, hours=(1, 2), requesters=frozenset())
+    view = make_view(make_round(Phase.COMMIT))
+    assert decide(view, {}, NOW, closed) == decide(view, {}, NOW, POLICY)
 
 
 def test_does_not_join_while_the_draw_is_pending() -> None:

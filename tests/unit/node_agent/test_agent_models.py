@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.content.store import ContentNotFound
 from commonweal.learning.aggregation import GlobalModel, encode_moments
-from commonweal.learning.data import Dataset, InvalidData
+from commonweal.learning.data import Dataset, DigitsSource, InvalidData
 from commonweal.learning.weights import encode_weights, initial_weights
 from commonweal.protocol.commitments import pack_scores
 from commonweal.protocol.manifests import (
@@ -33,7 +34,7 @@ from commonweal.protocol.specs import (
 from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Digest
 from node_agent.cheats import NoiseTrainer, SignFlipTrainer
 from node_agent.errors import JobNotServed, ModelUnusable
-from node_agent.localdata import parse_validation_set, require_consistent
+from node_agent.localdata import LocalDataLibrary, parse_validation_set, require_consistent
 from node_agent.models import (
     ModelLibrary,
     compute_next_model,
@@ -238,3 +239,10 @@ def test_cheats_send_what_they_say() -> None:
         assert np.isfinite(noise.weights[name]).all()
     assert 0 < _norm(noise.weights, parent) < 1
     assert noise.samples == len(data)
+
+
+def test_a_family_the_operator_left_out_is_not_served(store: EmbeddedStore) -> None:
+    with closing(ContentFetcher(store, list)) as fetcher:
+        library = LocalDataLibrary(DigitsSource(), fetcher, families=("mlp",))
+        with pytest.raises(JobNotServed, match=r"jobs\.families"):
+            library.fetch(SPEC)
