@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from commonweal.errors import InvalidInput
 from commonweal.learning.aggregation.blocks import BLOCK, Block, Kernels, Rows
 from commonweal.learning.aggregation.compiled import choose_kernels
+from commonweal.learning.aggregation.mapped import give_back
 from commonweal.learning.aggregation.rules import Plan, needs_products, plan
 from commonweal.learning.aggregation.server import GlobalModel, advance_step, fill_moments
 from commonweal.learning.encoding import InvalidUpdate
@@ -136,7 +137,7 @@ class _Run:
         def fill(span: Span) -> bool:
             name, first, end = span
             step = np.empty(end - first)
-            if not self._step(its, self._rows(span), step):
+            if not self._read(span, lambda rows: self._step(its, rows, step)):
                 return False
             with np.errstate(over="ignore"):
                 moved = advance_step(server, step, _part(old, span), _part(new, span))
@@ -158,7 +159,7 @@ class _Run:
         """Inner products of the updates, (n, n), block after block."""
         count = len(self._updates)
         total = np.zeros((count, count))
-        for products in self._map(lambda span: self._kernels.gram(self._rows(span))):
+        for products in self._map(lambda span: self._read(span, self._kernels.gram)):
             np.add(total, products, out=total)
         if not np.isfinite(np.diagonal(total)).all():
             self._require_finite()
@@ -177,7 +178,7 @@ class _Run:
 
     def _compute_norms(self) -> list[float]:
         total = np.zeros(len(self._updates))
-        for squares in self._map(lambda span: self._kernels.squares(self._rows(span))):
+        for squares in self._map(lambda span: self._read(span, self._kernels.squares)):
             np.add(total, squares, out=total)
         if not np.isfinite(total).all():
             self._require_finite()
@@ -189,9 +190,12 @@ class _Run:
             _require(math.isfinite(compute_norm(update.delta)), update, "not-finite")
         raise InvalidWeights("the step leaves the range of numbers", reason="not-finite")
 
-    def _rows(self, span: Span) -> Rows:
+    def _read(self, span: Span, function: Callable[[Rows], Result]) -> Result:
         name, first, end = span
-        return [delta[name][first:end] for delta in self._deltas]
+        rows = [delta[name][first:end] for delta in self._deltas]
+        result = function(rows)
+        give_back(rows)
+        return result
 
     def _map(self, function: Callable[[Span], Result]) -> Iterator[Result]:
         """Results in the order of the blocks, whatever the threads."""
