@@ -25,6 +25,7 @@ from node_agent.view import NodeView
 log = structlog.get_logger(__name__)
 _PLACES = 16  # in line for a step that anybody may take
 _PAUSE = 2.0  # seconds between attempts at one thing
+_IDLE_SECONDS = 1.0
 _LAST_CHANCE = 0.25  # of the time to vote
 
 _Turn = tuple[int, int, Stage, AppealStep | None]
@@ -53,13 +54,21 @@ class Juror:
         self._stagger = stagger
         self._clock = clock
         self._closed: set[int] = set()
+        self._next_look = float("-inf")
         self._next_try: dict[_Turn, float] = {}
         self._began: dict[tuple[int, int], int] = {}  # chain time at which a vote was first due
 
     def sit(self, view: NodeView, now: int) -> None:
-        """`now`: chain time, seconds. A case that fails does not hold up the others."""
+        """`now`: chain time, seconds. A case that fails does not hold up the others.
+
+        While no case is open, the next look is a second away.
+        """
+        if self._clock() < self._next_look:
+            return
         at = view.block.number
-        for appeal, case, member in self._cases(at):
+        cases = list(self._cases(at))
+        self._next_look = self._clock() + (0.0 if cases else _IDLE_SECONDS)
+        for appeal, case, member in cases:
             try:
                 self._serve(appeal, case, member, at, now)
             except ContractReverted as error:

@@ -176,6 +176,8 @@ class Engine:
             self._note_step(step)
             touched |= {e.job for e in step.events if hasattr(e, "job")}
             rosters |= {e.job for e in step.events if isinstance(e, _ROSTER_EVENTS)}
+            if step.is_complete:
+                break
         head = self.head or self._reader.fetch_head()
         self.head = head
         if self._is_anew:

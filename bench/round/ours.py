@@ -100,7 +100,7 @@ def _make_terms(network: Network, task: Task, rounds: int) -> Terms:
         coordinator=network.key("coordinator").address,
         min_trainers=task.trainers,
         max_trainers=task.trainers,
-        committee_size=5,
+        committee_size=task.committee,
         min_stake=100,
         commit_window=seconds,
         reveal_window=seconds,

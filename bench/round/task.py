@@ -31,6 +31,7 @@ class Task:
     hidden: tuple[int, ...]
     encoding: EncodingSpec = FloatEncoding()  # noqa: RUF009 - frozen
     seed: int = 0
+    committee: int = 3
 
     @cached_property
     def spec(self) -> JobSpec:

@@ -90,14 +90,17 @@ class BlockDirectory:
             raise ContentCorrupt(f"{cid} was damaged on disk", cid=str(cid), size=len(block))
         return block
 
-    def write(self, cid: Cid, block: bytes) -> int | None:
-        """Inside `writing`. The new file's mtime in ns, or None if the block was here."""
+    def write(self, cid: Cid, block: bytes, *, durable: bool = True) -> int | None:
+        """Inside `writing`. The new file's mtime in ns, or None if the block was here.
+
+        What is not `durable` may be torn by a power cut, which reading it would find.
+        """
         if self._renew(cid):
             return None
         self._check_room(len(block), self.used_bytes())
         self._check_disk(len(block))
         with full_disk_as_store_full(self._path, need=len(block)):
-            return self._write_new(cid, block)
+            return self._write_new(cid, block, durable)
 
     def _renew(self, cid: Cid) -> bool:
         """Marks a block that is here as put just now, which protects it for the grace."""
@@ -108,7 +111,7 @@ class BlockDirectory:
             return False
         return True
 
-    def _write_new(self, cid: Cid, block: bytes) -> int | None:
+    def _write_new(self, cid: Cid, block: bytes, durable: bool) -> int | None:
         final = self.path_of(cid)
         final.parent.mkdir(exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self._incoming)
@@ -116,12 +119,13 @@ class BlockDirectory:
             with os.fdopen(handle, "wb") as file:
                 file.write(block)
                 file.flush()
-                os.fsync(file.fileno())
-            return self._publish(Path(name), cid, len(block))
+                if durable:
+                    os.fsync(file.fileno())
+            return self._publish(Path(name), cid, len(block), durable)
         finally:
             Path(name).unlink(missing_ok=True)
 
-    def _publish(self, temporary: Path, cid: Cid, size: int) -> int | None:
+    def _publish(self, temporary: Path, cid: Cid, size: int, durable: bool) -> int | None:
         final = self.path_of(cid)
         with self._counting() as counter:
             if self._renew(cid):
@@ -130,7 +134,8 @@ class BlockDirectory:
             self._check_room(size, used)
             temporary.replace(final)
             _write_counter(counter, used + size)
-        sync_directory(final.parent)
+        if durable:
+            sync_directory(final.parent)
         return final.stat().st_mtime_ns
 
     def _check_room(self, size: int, used: int) -> None:

@@ -53,11 +53,11 @@ class EmbeddedStore:
             raise
         return str(root)
 
-    def put_block(self, block: bytes, codec: Codec = "dag-cbor") -> str:
+    def put_block(self, block: bytes, codec: Codec = "dag-cbor", *, durable: bool = True) -> str:
         check_block_size(block)
         cid = compute_cid(block, codec)
         with self._blocks.writing():
-            self._blocks.write(cid, block)
+            self._blocks.write(cid, block, durable=durable)
         return str(cid)
 
     def get(self, cid: str, *, max_bytes: int) -> bytes:

@@ -254,7 +254,7 @@ class _Fetch:
 
     def store(self, cid: Cid, limit: int) -> bytes:
         block = self._find(cid, limit)
-        self._store.put_block(block, cid.codec)
+        self._store.put_block(block, cid.codec, durable=False)
         return block
 
     def _find(self, cid: Cid, limit: int) -> bytes:

@@ -53,7 +53,8 @@ class KuboStore:
         self._pin(root, recursive=True)
         return str(root)
 
-    def put_block(self, block: bytes, codec: Codec = "dag-cbor") -> str:
+    def put_block(self, block: bytes, codec: Codec = "dag-cbor", *, durable: bool = True) -> str:
+        """The daemon's own setting says how durable everything is."""
         check_block_size(block)
         cid = compute_cid(block, codec)
         self._put(cid, block)

@@ -55,8 +55,11 @@ class ContentStore(Protocol):
     def put(self, data: bytes | BinaryIO) -> str:
         """Stores a UnixFS file and pins it; memory is O(chunk) for a stream. Returns its CID."""
 
-    def put_block(self, block: bytes, codec: Codec = "dag-cbor") -> str:
-        """Stores one block, not pinned. Raises ContentTooLarge above 2 MiB."""
+    def put_block(self, block: bytes, codec: Codec = "dag-cbor", *, durable: bool = True) -> str:
+        """Stores one block, not pinned. Raises ContentTooLarge above 2 MiB.
+
+        What need not be `durable` may be gone after a power cut: it can be fetched again.
+        """
 
     def get(self, cid: str, *, max_bytes: int) -> bytes:
         """A whole file; a dag-cbor CID gives its block. Bounded before it is read."""
