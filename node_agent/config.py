@@ -114,7 +114,10 @@ class Timing(_Section):
 
 
 class NodeConfig(_Section):
-    rpc_url: Url
+    rpc_url: Annotated[
+        Url | Annotated[tuple[Url, ...], Field(min_length=1)],
+        Field(description="several: the first that answers"),
+    ]
     heads_url: Annotated[
         WebSocketUrl | None,
         Field(description="WebSocket of the same chain: new blocks are told, not only asked for"),

@@ -19,7 +19,10 @@ app = typer.Typer(
 )
 
 Config = Annotated[Path | None, typer.Option(help="YAML file with any of the settings.")]
-RpcUrl = Annotated[str | None, typer.Option(help="JSON-RPC of the chain.")]
+RpcUrl = Annotated[
+    list[str] | None,
+    typer.Option(help="JSON-RPC of the chain; several: the first that answers is used."),
+]
 DeploymentFile = Annotated[Path | None, typer.Option(help="Addresses file of the contracts.")]
 DatabaseUrl = Annotated[
     str | None, typer.Option(help="SQLAlchemy URL; default: coordinator.db in the data directory.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,8 +40,20 @@ class Step:
 
 
 class Indexer:
-    def __init__(self, chain: Chain, store: ChainStore, *, first_block: int) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        store: ChainStore,
+        *,
+        first_block: int,
+        patience: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`patience`: seconds in which a head below what is indexed is a node's that lags."""
         self._chain = chain
+        self._patience = patience
+        self._clock = clock
+        self._behind_since: float | None = None
         self._store = store
         self._first_block = first_block
 
@@ -53,10 +66,21 @@ class Indexer:
         cursor = self._store.fetch_cursor()
         if cursor is not None and cursor.hash == head.hash:
             return None
+        if cursor is not None and self._is_lagging(cursor, head):
+            return None
         if cursor is not None and cursor.number >= 0 and not self._is_kept(cursor, head):
             return self._rewind(head)
         start = self._first_block if cursor is None else max(cursor.number + 1, self._first_block)
         return self._follow(start, head)
+
+    def _is_lagging(self, cursor: Checkpoint, head: Block) -> bool:
+        """A chain that lost blocks for good soon has others in their place."""
+        if head.number >= cursor.number:
+            self._behind_since = None
+            return False
+        if self._behind_since is None:
+            self._behind_since = self._clock()
+        return self._clock() - self._behind_since < self._patience
 
     def _is_kept(self, point: Checkpoint, head: Block) -> bool:
         """Whether the block at `point` is still in the chain that ends in `head`."""

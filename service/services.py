@@ -116,7 +116,12 @@ def open_services(settings: Settings) -> Services:
     )
     engine = Engine(
         reader,
-        Indexer(reader, store, first_block=deployment.deployed_block),
+        Indexer(
+            reader,
+            store,
+            first_block=deployment.deployed_block,
+            patience=settings.lag_patience,
+        ),
         Mirror(database),
         open_leadership(database),
         views,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from commonweal.errors import InvalidInput
 
@@ -16,12 +16,21 @@ class InvalidSettings(InvalidInput):
     code = "invalid-settings"
 
 
+def _split(value: Any) -> Any:
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="WEAL_COORDINATOR_", extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
-    rpc_url: str = "http://127.0.0.1:8545"
+    rpc_url: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(min_length=1, description="several, separated by spaces: the first that answers"),
+    ] = ("http://127.0.0.1:8545",)
     heads_url: Annotated[
         str | None,
         Field(
@@ -36,6 +45,9 @@ class Settings(BaseSettings):
     password_file: Path = Path("coordinator.password")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535, description="0 takes a free one")] = 8750
+    lag_patience: Annotated[
+        float, Field(ge=0, le=600, description="seconds that a head may fall back, for nodes lag")
+    ] = 5.0
     finality: Annotated[int, Field(ge=0, le=10_000, description="blocks until trusted")] = 12
     poll_interval: Annotated[float, Field(gt=0, le=60, description="seconds")] = 0.1
     relay_delay: Annotated[float, Field(ge=0, le=60, description="seconds")] = 0.3
@@ -66,7 +78,7 @@ class Settings(BaseSettings):
 def load_settings(config: Path | None, options: dict[str, Any]) -> Settings:
     """Options win over the file, the file over the environment. Raises InvalidSettings."""
     values = _read_config(config) if config else {}
-    values |= {name: value for name, value in options.items() if value is not None}
+    values |= {name: value for name, value in options.items() if value not in (None, [])}
     try:
         return Settings(**values)
     except ValidationError as error:

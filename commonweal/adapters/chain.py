@@ -29,8 +29,9 @@ from commonweal.adapters.codec import (
     function_codec,
 )
 from commonweal.adapters.deployment import CONTRACTS, Deployment
+from commonweal.adapters.failover import connect
 from commonweal.adapters.headers import encode_header
-from commonweal.adapters.rpc import ChainRefused, WrongChain, connect, name_endpoint
+from commonweal.adapters.rpc import ChainRefused, WrongChain, name_endpoint
 from commonweal.errors import NotFound
 from commonweal.protocol.appeals import Case
 from commonweal.protocol.bitmaps import unpack_bitmap
@@ -87,10 +88,13 @@ class Block:
 class ChainReader:
     """`at` is a block number. Reads raise ContractReverted, ChainUnavailable, ChainRefused."""
 
-    def __init__(self, rpc_url: str, deployment: Deployment, *, timeout: float = 30.0) -> None:
-        self.rpc_url = rpc_url
+    def __init__(
+        self, rpc_url: str | Sequence[str], deployment: Deployment, *, timeout: float = 30.0
+    ) -> None:
+        """`rpc_url`: one endpoint, or several in order of preference."""
+        self.rpc_url = rpc_url if isinstance(rpc_url, str) else rpc_url[0]
         self.deployment = deployment
-        self.web3 = connect(rpc_url, timeout)
+        self.web3 = connect(rpc_url, deployment.chain_id, timeout)
         self._timestamp_of = lru_cache(maxsize=4096)(self._fetch_timestamp)
 
     @cached_property

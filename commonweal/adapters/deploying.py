@@ -18,7 +18,7 @@ from web3.utils import get_create_address
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.codec import encode_constructor
 from commonweal.adapters.deployment import CONTRACTS, Deployment, load_artifact
-from commonweal.adapters.rpc import connect
+from commonweal.adapters.failover import connect
 from commonweal.adapters.transactions import (
     MAX_GAS,
     fetch_nonce,

@@ -6,11 +6,11 @@ validation alone costs two requests per call), no off-chain lookups on a contrac
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
-from web3 import Web3
 from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
@@ -29,6 +29,10 @@ class ChainRefused(Unavailable):
 
 class WrongChain(Conflict):
     code = "wrong-chain"
+
+
+# Not the same as a query that is too big, which some nodes give the same number: -32005.
+_RATE_LIMIT = re.compile(r"(?i)rate.?limit|too many requests|request limit|compute units")
 
 
 class HttpProvider(JSONBaseProvider):
@@ -50,8 +54,7 @@ class HttpProvider(JSONBaseProvider):
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         body = self.encode_rpc_request(method, params)
         try:
-            answer = self._pool.request("POST", self.rpc_url, body=body)
-            return self._decode(answer)
+            return self._decode(self._pool.request("POST", self.rpc_url, body=body))
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             name, reason = name_endpoint(self.rpc_url), getattr(error, "reason", error)
             message = f"{name} did not answer {method}: {reason}"
@@ -68,6 +71,9 @@ class HttpProvider(JSONBaseProvider):
             raise ValueError(f"status {answer.status}, no JSON") from error
         if not isinstance(decoded, dict) or not decoded.keys() & {"result", "error"}:
             raise ValueError(f"status {answer.status}, no JSON-RPC")
+        refusal = decoded.get("error")
+        if answer.status == 429 or (refusal and _RATE_LIMIT.search(str(refusal))):
+            raise ValueError("it takes no more requests for now")
         return decoded
 
 
@@ -75,7 +81,3 @@ def name_endpoint(rpc_url: str) -> str:
     """Without user and path, where hosted endpoints carry their key: errors travel far."""
     parts = urlsplit(rpc_url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def connect(rpc_url: str, timeout: float = 30.0) -> Web3:
-    return Web3(HttpProvider(rpc_url, timeout), middleware=[])

@@ -11,8 +11,8 @@ from typing import Any
 
 from web3.contract import Contract
 
+from commonweal.adapters.failover import connect
 from commonweal.adapters.local_chain import find_hardhat
-from commonweal.adapters.rpc import connect
 from commonweal.protocol.signing import Domain
 from commonweal.protocol.types import Address
 

@@ -131,6 +131,25 @@ def test_a_shorter_chain_takes_its_blocks_back(database: Engine) -> None:
     assert (cursor.number, store.fetch_rewinds()) == (6, 1)
 
 
+def test_a_node_that_lags_for_a_moment_takes_nothing_back(database: Engine) -> None:
+    chain, store, now = script.whole_job(), open_store(database), 0.0
+    follow(chain, store)
+    late = chain.fork(6)
+    indexer = Indexer(late, store, first_block=0, patience=5.0, clock=lambda: now)
+    assert indexer.step() is None
+    now = 4.9
+    assert indexer.step() is None
+    late.blocks.append(chain.blocks[7])
+    now = 5.0  # it is still behind: so it is the chain
+    step = indexer.step()
+    assert step is not None
+    assert step.rewound
+    follow(late, store)
+    cursor = store.fetch_cursor()
+    assert cursor is not None
+    assert cursor.number == 7
+
+
 def test_a_chain_that_shares_no_block_is_indexed_from_its_start(database: Engine) -> None:
     store = open_store(database)
     follow(script.whole_job(), store)
