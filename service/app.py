@@ -21,6 +21,7 @@ from service.api import (
     rounds,
 )
 from service.api.compression import CompressJson
+from service.api.correlation import CorrelationId
 from service.api.limits import BodyLimit, SecurityHeaders
 from service.api.pages import page_routes
 from service.claimed import ClaimedMetrics
@@ -56,6 +57,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(CompressJson)
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt="/v1/blocks/")
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(CorrelationId)
     errors.install(app)
     return app
 

@@ -22,6 +22,7 @@ from service.indexer import Indexer, Step
 from service.keeper import Duty, Keeper, due_duties, due_seals, due_step
 from service.leadership import Leadership
 from service.mailbox import Letter, Mailbox
+from service.metrics import Metrics
 from service.mirror import Mirror
 from service.relay import Relay
 from service.repository import Repository
@@ -63,6 +64,7 @@ class Engine:
         repository: Repository,
         sender: TransactionSender,
         custodian: Custodian,
+        metrics: Metrics,
         *,
         poll_interval: float,
         relay_delay: float,
@@ -76,6 +78,7 @@ class Engine:
         self._repository = repository
         self._sender = sender
         self._custodian = custodian
+        self._metrics = metrics
         self._relay = Relay(reader, sender, mailbox)
         self._keeper = Keeper(sender)
         self._poll_interval = poll_interval
@@ -188,6 +191,7 @@ class Engine:
 
     def _note_step(self, step: Step) -> None:
         self.head, self.indexed = step.head, step.indexed.number
+        self._metrics.note_events(step.events)
         self.changes += 1
         if step.rewound:
             self._relay.rewinds += 1
@@ -281,13 +285,15 @@ class Engine:
         self._pool.submit(self._work, job, task)
 
     def _work(self, job: int, task: Task) -> None:
+        structlog.contextvars.bind_contextvars(task=task.key)
         try:
             task.run()
         except CommonwealError as error:
-            log.warning("task failed", task=task.key, code=error.code, reason=error.message)
+            log.warning("task failed", code=error.code, reason=error.message)
         except Exception:
-            log.exception("task failed", task=task.key)
+            log.exception("task failed")
         finally:
+            structlog.contextvars.unbind_contextvars("task")
             self.changes += 1
             self._busy.discard(job)
             self._wake.set()

@@ -180,6 +180,11 @@ class Mailbox:
             query = select(func.count()).select_from(t.messages).where(open_)
             return connection.scalar(query) or 0
 
+    def count_by_state(self) -> dict[str, int]:
+        query = select(t.messages.c.state, func.count()).group_by(t.messages.c.state)
+        with self._engine.connect() as connection:
+            return dict(connection.execute(query).tuples().all())
+
     # Offers
 
     def post_offer(self, offer_id: str, requester: str, body: dict[str, Any]) -> PostedOffer:

@@ -15,6 +15,7 @@ from commonweal.adapters.heads import HeadWatch
 from commonweal.adapters.keystore import load_account, read_password
 from commonweal.adapters.transactions import Outbox, TransactionSender
 from commonweal.errors import CommonwealError
+from commonweal.protocol.types import Address
 from service.chainstore import ChainStore
 from service.checks import Verifier
 from service.custodian import Custodian
@@ -24,6 +25,7 @@ from service.followers import Followers
 from service.indexer import Indexer
 from service.leadership import open_leadership
 from service.mailbox import Mailbox
+from service.metrics import Metrics
 from service.mirror import Mirror
 from service.policy import RelayPolicy
 from service.repository import Repository
@@ -38,7 +40,7 @@ class Balance:
     """The sender's gas money, asked for at most every few seconds."""
 
     reader: ChainReader
-    address: str
+    address: Address
     _wei: int | None = None
     _at: float = field(default=float("-inf"))
 
@@ -72,6 +74,8 @@ class Services:
     followers: Followers
     balance: Balance
     heads: HeadWatch | None
+    outbox: Outbox
+    metrics: Metrics
 
     def start(self) -> None:
         self.engine.start()
@@ -105,8 +109,13 @@ def open_services(settings: Settings) -> Services:
     database, store = open_chain_store(settings, reader)
     repository, mailbox = Repository(database), Mailbox(database)
     views = Views(reader, repository)
+    outbox, metrics = Outbox(database), Metrics()
     sender = TransactionSender(
-        reader, account, Outbox(database), replace_after=settings.replace_after
+        reader,
+        account,
+        outbox,
+        replace_after=settings.replace_after,
+        note_receipt=metrics.note_receipt,
     )
     policy = RelayPolicy(sender.address, settings.min_coordinator_share_bps)
     content = EmbeddedStore(
@@ -129,6 +138,7 @@ def open_services(settings: Settings) -> Services:
         repository,
         sender,
         Custodian(content, repository, grace_seconds=settings.content_grace),
+        metrics,
         poll_interval=settings.poll_interval,
         relay_delay=settings.relay_delay,
     )
@@ -147,4 +157,6 @@ def open_services(settings: Settings) -> Services:
         followers=Followers(settings.followers),
         balance=Balance(reader, sender.address),
         heads=HeadWatch(settings.heads_url, engine.wake) if settings.heads_url else None,
+        outbox=outbox,
+        metrics=metrics,
     )

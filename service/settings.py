@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     lag_patience: Annotated[
         float, Field(ge=0, le=600, description="seconds that a head may fall back, for nodes lag")
     ] = 5.0
+    ready_lag: Annotated[
+        int, Field(ge=0, description="unread blocks above which /ready says no")
+    ] = 64
     finality: Annotated[int, Field(ge=0, le=10_000, description="blocks until trusted")] = 12
     poll_interval: Annotated[float, Field(gt=0, le=60, description="seconds")] = 0.1
     relay_delay: Annotated[float, Field(ge=0, le=60, description="seconds")] = 0.3

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     delete,
+    func,
     insert,
     select,
     update,
@@ -98,6 +99,16 @@ class Outbox:
         with self._engine.connect() as connection:
             rows = connection.execute(query.order_by(outbox_table.c.nonce)).all()
         return [_build(row) for row in rows]
+
+    def count_pending(self, chain_id: int, sender: Address) -> tuple[int, int | None]:
+        """How many are not known to be mined, and the least nonce among them."""
+        columns = outbox_table.c
+        query = select(func.count(), func.min(columns.nonce)).where(
+            columns.chain_id == chain_id, columns.sender == sender, columns.state == SIGNED
+        )
+        with self._engine.connect() as connection:
+            count, nonce = connection.execute(query).one()
+        return count, nonce
 
     def find_free_nonce(self, chain_id: int, sender: Address, least: int) -> int:
         """The first from `least` on that no row holds: a gap would block all that come after."""

@@ -110,8 +110,13 @@ class TransactionSender:
         outbox: Outbox,
         *,
         replace_after: float = REPLACE_SECONDS,
+        note_receipt: Callable[[Receipt], None] = lambda _: None,
     ) -> None:
-        """`replace_after`: seconds in which blocks come, but not the transaction that is next."""
+        """`replace_after`: seconds in which blocks come, but not the transaction that is next.
+
+        `note_receipt` is told once of every transaction that is mined, reverted ones too.
+        """
+        self._note_receipt = note_receipt
         self._reader = reader
         self._account = account
         self._outbox = outbox
@@ -223,9 +228,7 @@ class TransactionSender:
             raise TransactionPending(message, intent=stored.intent, seconds=timeout)
         if receipt["status"] == 0:
             raise self._find_reason(receipt["transactionHash"], receipt["blockNumber"])
-        fee = Wei(receipt["gasUsed"] * receipt["effectiveGasPrice"])
-        tx_hash = bytes(receipt["transactionHash"])
-        return Receipt(tx_hash, receipt["blockNumber"], receipt["gasUsed"], fee)
+        return _build_receipt(receipt)
 
     def _settle(self, stored: StoredTransaction, timeout: float) -> TxReceipt | None:
         """Waits for the receipt and notes the outcome; None if it is not mined in time."""
@@ -237,6 +240,7 @@ class TransactionSender:
         if receipt is not None and stored.state == SIGNED:
             state = MINED if receipt["status"] else REVERTED
             self._outbox.mark(self._chain_id, self.address, stored, state)
+            self._note_receipt(_build_receipt(receipt))
             log.info("transaction mined", intent=stored.intent, state=state, gas=receipt["gasUsed"])
         return receipt
 
@@ -365,6 +369,12 @@ def _fee_fields(fees: Fees) -> dict[str, int]:
 def wait_for_receipt(reader: ChainReader, tx_hash: bytes, timeout: float) -> TxReceipt | None:
     """None after `timeout` seconds."""
     return _poll(lambda: _find_receipt(reader, (tx_hash,)), timeout)
+
+
+def _build_receipt(receipt: TxReceipt) -> Receipt:
+    fee = Wei(receipt["gasUsed"] * receipt["effectiveGasPrice"])
+    tx_hash = bytes(receipt["transactionHash"])
+    return Receipt(tx_hash, receipt["blockNumber"], receipt["gasUsed"], fee)
 
 
 def _find_receipt(reader: ChainReader, hashes: Sequence[bytes]) -> TxReceipt | None:

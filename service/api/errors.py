@@ -40,8 +40,8 @@ _MEANINGS = {
     "not at this coordinator's cost: `coordinator-share-too-low`, `too-many-memberships`.",
     413: "`body-too-large`: the body is above its limit.",
     422: "`invalid-request`: the shape is wrong; `errors` names each field.",
-    503: "`catching-up`, `chain-unavailable`, `database-unavailable`, `too-many-followers`: "
-    "try again later.",
+    503: "`catching-up`, `not-ready`, `chain-unavailable`, `database-unavailable`, "
+    "`too-many-followers`: try again later.",
 }
 
 

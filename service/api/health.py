@@ -1,14 +1,23 @@
-"""Is this coordinator well, and which network is it of."""
+"""Is this coordinator well, what does it measure, and which network is it of."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from commonweal.errors import Unavailable
 from service.api import schemas as s
 from service.api.common import ServicesDep
 from service.api.errors import problems
+from service.metrics import Reading
+from service.services import Services
 
 router = APIRouter(tags=["network"])
+
+
+class NotReady(Unavailable):
+    code = "not-ready"
 
 
 @router.get("/health", summary="How the coordinator is")
@@ -29,6 +38,50 @@ def get_health(services: ServicesDep) -> s.Health:
         relay_queue=services.mailbox.count_waiting(),
         sender=services.balance.address,
         sender_balance=None if balance is None else str(balance),
+    )
+
+
+@router.get("/ready", summary="Whether requests should come here", responses=problems(503))
+def get_readiness(services: ServicesDep) -> s.Readiness:
+    """503 while the chain or the database does not answer, or much of the chain is still unread.
+
+    Whoever does not lead is ready too: messages may be handed in anywhere."""
+    engine, most = services.engine, services.settings.ready_lag
+    services.chain_store.fetch_cursor()
+    if engine.head is None or engine.error is not None:
+        raise NotReady("the chain cannot be followed", error=engine.error or "starting")
+    lag = max(0, engine.head.number - engine.indexed)
+    if lag > most:
+        raise NotReady(f"{lag} blocks are still unread", lag=lag, limit=most)
+    return s.Readiness(leads=engine.leads, lag=lag)
+
+
+@router.get(
+    "/metrics",
+    summary="What is measured, for Prometheus",
+    response_class=PlainTextResponse,
+    responses=problems(503),
+)
+def get_metrics(services: ServicesDep) -> PlainTextResponse:
+    """Lag in blocks, messages by state, the outbox, phase durations, gas and fees."""
+    metrics = services.metrics
+    if metrics.gauges.needs_reading():
+        metrics.gauges.note(_read(services))
+    return PlainTextResponse(metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _read(services: Services) -> Reading:
+    engine = services.engine
+    chain_id = services.reader.deployment.chain_id
+    pending, nonce = services.outbox.count_pending(chain_id, services.balance.address)
+    return Reading(
+        head=engine.head.number if engine.head else None,
+        indexed=engine.indexed,
+        leads=engine.leads,
+        messages=services.mailbox.count_by_state(),
+        pending=pending,
+        next_nonce=nonce,
+        balance=services.balance.fetch(),
     )
 
 

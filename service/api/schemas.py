@@ -45,6 +45,11 @@ class Health(Answer):
     sender_balance: Annotated[str | None, Field(description="gas money, wei; null: unknown")]
 
 
+class Readiness(Answer):
+    leads: bool
+    lag: Annotated[int, Field(description="blocks", examples=[0])]
+
+
 class Network(Answer):
     chain_id: Annotated[int, Field(examples=[31337])]
     deployed_block: int

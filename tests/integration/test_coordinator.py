@@ -188,6 +188,25 @@ def test_a_message_that_somebody_else_brought_first_counts_as_mined(
     assert (shown["tx"], shown["reason"]) == (None, None)
 
 
+def test_it_says_whether_it_is_ready_and_what_it_measures(
+    coordinator: Coordinator, troupe: Troupe
+) -> None:
+    wait_for(lambda: coordinator.http.get("/ready").status_code == 200, what="being ready")
+    assert coordinator.get("/ready")["leads"]
+    coordinator.wait_mined(coordinator.accept(troupe.commit(1, 0, troupe.members()[0])))
+    wait_for(lambda: "commonweal_outbox_pending 0.0" in coordinator.http.get("/metrics").text)
+    answer = coordinator.http.get("/metrics", headers={"X-Request-ID": "mine-1"})
+    assert answer.headers["x-request-id"] == "mine-1"
+    values = dict(
+        line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#")
+    )
+    assert float(values["commonweal_gas_total"]) > 21_000
+    assert float(values['commonweal_messages{state="mined"}']) >= 1
+    assert float(values["commonweal_lag_blocks"]) >= 0
+    strange = coordinator.http.get("/health", headers={"X-Request-ID": "no\tid"})
+    assert strange.headers["x-request-id"] != "no\tid"
+
+
 def test_bodies_are_bounded_before_they_are_read(coordinator: Coordinator) -> None:
     response = coordinator.http.post("/v1/messages", content=b"[" + b" " * 3 * 2**20)
     assert (response.status_code, response.json()["code"]) == (413, "body-too-large")

@@ -17,6 +17,7 @@ from service.engine import Engine
 from service.indexer import Indexer
 from service.leadership import open_leadership
 from service.mailbox import SENT, Mailbox
+from service.metrics import Metrics
 from service.mirror import Mirror
 from service.repository import Repository
 from service.views import Views
@@ -46,6 +47,7 @@ def build_engine(chain: ScriptedChain, database: Database, sender: StuckSender) 
         repository,
         cast(Any, sender),
         cast(Any, SimpleNamespace(is_due=lambda: False)),
+        Metrics(),
         poll_interval=0.01,
         relay_delay=0.0,
     )
