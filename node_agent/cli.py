@@ -155,6 +155,7 @@ def status(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
 app.command()(inspection.doctor)
 app.command("data")(inspection.show_data)
 app.command()(inspection.earnings)
+app.command()(inspection.receipts)
 
 
 @app.command()

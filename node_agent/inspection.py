@@ -50,6 +50,39 @@ def doctor(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
         sys.exit(1)
 
 
+def receipts(
+    config: ConfigFile = DEFAULT_CONFIG,
+    all_: Annotated[bool, typer.Option("--all", help="Kept promises too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What coordinators signed to have taken from this node, and whether they kept their word.
+
+    A broken one is proof of censorship: with --json it has all that a stranger needs to check it.
+    Exit status 1 if one was broken.
+    """
+    from commonweal.protocol.receipts import Outcome
+    from node_agent.journal import Journal
+    from node_agent.receipts import Receipts, judge_receipts
+    from node_agent.runtime import open_chain
+
+    settings = load_config(config)
+    chain = open_chain(settings)
+    domain = chain.reader.deployment.rounds_domain
+    journal = Journal(settings.data_dir / "journal.db", domain)
+    kept = Receipts(journal, domain).all()
+    journal.close()
+    judged = list(zip(kept, judge_receipts(chain.reader, kept), strict=True))
+    counts = {outcome.value: sum(o is outcome for _, o in judged) for outcome in Outcome}
+    shown = [
+        {"outcome": outcome.value, **each.model_dump(mode="json")}
+        for each, outcome in judged
+        if all_ or outcome is not Outcome.KEPT
+    ]
+    show({**counts, "receipts": shown}, as_json)
+    if counts[Outcome.BROKEN]:
+        sys.exit(1)
+
+
 def show_data(
     config: ConfigFile = DEFAULT_CONFIG,
     job_file: Annotated[

@@ -24,6 +24,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    UniqueConstraint,
     create_engine,
     delete,
     event,
@@ -110,6 +111,15 @@ _residuals = Table(
     Column("round", Integer, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
 )
+_receipts = Table(
+    "receipts",
+    _metadata,
+    Column("place", Integer, primary_key=True),
+    Column("id", String(64), nullable=False),
+    Column("coordinator", String(42), nullable=False),
+    Column("document", String, nullable=False),
+    UniqueConstraint("id", "coordinator"),
+)
 _votes = Table(
     "votes",
     _metadata,
@@ -153,6 +163,18 @@ class Journal:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def keep_receipt(self, message_id: str, coordinator: str, document: str) -> None:
+        """The first that a coordinator gave for a message: later ones say the same."""
+        row = {"id": message_id, "coordinator": coordinator, "document": document}
+        with self._engine.begin() as connection, suppress(IntegrityError):
+            connection.execute(insert(_receipts).values(row))
+
+    def receipts(self) -> list[str]:
+        """Oldest first."""
+        query = select(_receipts.c.document).order_by(_receipts.c.place)
+        with self._engine.connect() as connection:
+            return list(connection.scalars(query))
 
     def record(
         self,

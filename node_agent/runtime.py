@@ -41,6 +41,7 @@ from node_agent.juror import Juror
 from node_agent.keeper import Keeper
 from node_agent.localdata import LocalDataLibrary
 from node_agent.models import ModelLibrary
+from node_agent.receipts import Receipts
 from node_agent.senders import DirectSender, MessageSender, RelaySender
 from node_agent.server import ContentServer, write_endpoint
 from node_agent.signer import Signer
@@ -217,7 +218,10 @@ def build_node(
     sender: MessageSender = own_way
     if coordinators:
         patience = config.timing.relay_patience
-        sender = RelaySender(coordinators, client, own_way, patience=patience)
+        receipts = Receipts(journal, deployment.rounds_domain)
+        sender = RelaySender(
+            coordinators, client, own_way, patience=patience, take_receipt=receipts.take
+        )
     signer = Signer(bytes(account.key), deployment, provider)
     models = ModelLibrary(store, fetcher)
     duties = Duties(

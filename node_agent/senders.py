@@ -178,8 +178,11 @@ class RelaySender:
         fallback: DirectSender,
         *,
         patience: float,
+        take_receipt: Callable[[str, Message, Any], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`take_receipt`: of (coordinator, message, its answer); False if there is none in it."""
+        self._take_receipt = take_receipt
         self._coordinators = tuple(url.rstrip("/") for url in coordinators)
         self._client = client
         self._fallback = fallback
@@ -207,6 +210,10 @@ class RelaySender:
                 posting.refusals[url] = type(error).__name__
                 continue
             if response.status_code == httpx.codes.ACCEPTED:
+                # Whoever promises nothing may drop it unseen: that is no relay.
+                if not self._take_receipt(url, message, _read_object(response)):
+                    posting.refusals[url] = "no-receipt"
+                    continue
                 posting.url, posting.id = url, _read_id(response)
                 posting.asked_at = self._clock()
                 return
@@ -260,12 +267,17 @@ def _read_reason(response: httpx.Response) -> str:
 
 
 def _read(response: httpx.Response, name: str) -> str:
-    """A text field of the answer's object (or of the first of its list); empty if it has none."""
+    """A text field of the answer's object; empty if it has none."""
+    value = _read_object(response).get(name)
+    return "" if value is None else str(value)
+
+
+def _read_object(response: httpx.Response) -> dict[str, Any]:
+    """The answer's object, or the first of its list; empty if it has none."""
     try:
         document = response.json()
     except ValueError:
-        return ""
+        return {}
     if isinstance(document, list) and document:
         document = document[0]
-    value = document.get(name) if isinstance(document, dict) else None
-    return "" if value is None else str(value)
+    return document if isinstance(document, dict) else {}

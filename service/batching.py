@@ -29,8 +29,8 @@ from commonweal.protocol.messages import (
     UpdateCommitmentMessage,
     UpdateRevealMessage,
 )
+from commonweal.protocol.receipts import PHASE_OF
 from commonweal.protocol.types import Phase, Round
-from service.checks import PHASE_OF
 from service.mailbox import Letter
 from service.views import JobView
 

@@ -25,6 +25,7 @@ from commonweal.protocol.messages import (
     UpdateCommitmentMessage,
     UpdateRevealMessage,
 )
+from commonweal.protocol.receipts import PHASE_OF
 from commonweal.protocol.signing import (
     hash_ballot_commitment,
     hash_job_join,
@@ -33,19 +34,11 @@ from commonweal.protocol.signing import (
     hash_update_commitment,
     recover_compact,
 )
-from commonweal.protocol.types import Address, JobState, Member, Phase, Role, Wei
+from commonweal.protocol.types import Address, JobState, Member, Role, Wei
 from service.eventjson import from_hex, name_of
 from service.policy import RelayPolicy
 from service.repository import LIVE_STATES, JobUnknown, ProviderUnknown, Repository
 from service.views import JobView, Views
-
-PHASE_OF = {
-    "update-commitment": Phase.COMMIT,
-    "update-reveal": Phase.REVEAL,
-    "ballot-commitment": Phase.BALLOT_COMMIT,
-    "ballot-reveal": Phase.BALLOT_REVEAL,
-    "model-attestation": Phase.ATTEST,
-}
 
 
 class JobOver(Conflict):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from commonweal.protocol.messages import (
     Message,
     ModelAttestationMessage,
 )
+from commonweal.protocol.receipts import compute_id
 from service import tables as t
 
 ACCEPTED, SENT, MINED, REFUSED = "accepted", "sent", "mined", "refused"
@@ -47,6 +46,7 @@ class SlotTaken(Conflict):
 class Posted:
     id: str
     state: str
+    received_at: int  # milliseconds
     tx: bytes | None = None
     block_number: int | None = None
     reason: str | None = None
@@ -69,13 +69,6 @@ class PostedOffer:
     tx: bytes | None = None
     job: int | None = None
     reason: str | None = None
-
-
-def compute_id(message: Message) -> str:
-    """The same for every signature of the same value; a membership's nonce is in its signature."""
-    is_membership = isinstance(message, JoinMessage | LeaveMessage)
-    body = message.model_dump(mode="json", exclude=set() if is_membership else {"signature"})
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def compute_slot(message: Message) -> str:
@@ -241,8 +234,8 @@ def _upsert(connection: Connection, table: Table, row: dict[str, Any]) -> Posted
         changes = {**row, "reason": None}
         connection.execute(update(table).where(table.c.id == row["id"]).values(changes))
     else:
-        return Posted(found.id, found.state)
-    return Posted(row["id"], ACCEPTED)
+        return Posted(found.id, found.state, found.received_at)
+    return Posted(row["id"], ACCEPTED, row["received_at"])
 
 
 def _select(table: Table, row_id: str) -> Any:
@@ -250,7 +243,7 @@ def _select(table: Table, row_id: str) -> Any:
 
 
 def _posted(row: Row[Any]) -> Posted:
-    return Posted(row.id, row.state, row.tx, row.block_number, row.reason)
+    return Posted(row.id, row.state, row.received_at, row.tx, row.block_number, row.reason)
 
 
 def _offer(row: Row[Any]) -> PostedOffer:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Engine as Database
 
@@ -15,6 +17,7 @@ from commonweal.adapters.heads import HeadWatch
 from commonweal.adapters.keystore import load_account, read_password
 from commonweal.adapters.transactions import Outbox, TransactionSender
 from commonweal.errors import CommonwealError
+from commonweal.protocol.receipts import RelayReceipt, sign_receipt
 from commonweal.protocol.types import Address
 from service.chainstore import ChainStore
 from service.checks import Verifier
@@ -76,6 +79,7 @@ class Services:
     heads: HeadWatch | None
     outbox: Outbox
     metrics: Metrics
+    give_receipt: Callable[[str, int], RelayReceipt]  # message id, milliseconds
 
     def start(self) -> None:
         self.engine.start()
@@ -159,4 +163,7 @@ def open_services(settings: Settings) -> Services:
         heads=HeadWatch(settings.heads_url, engine.wake) if settings.heads_url else None,
         outbox=outbox,
         metrics=metrics,
+        give_receipt=partial(
+            sign_receipt, bytes(account.key), sender.address, deployment.rounds_domain
+        ),
     )

@@ -76,6 +76,12 @@ def hash_job_offer(
     return _hash(domain, types, values)
 
 
+def hash_relay_receipt(domain: Domain, message_id: bytes, received_at: int) -> bytes:
+    """`received_at`: milliseconds. A coordinator's word to a sender; no contract reads it."""
+    types = ["bytes32", "bytes32", "uint256"]
+    return _hash(domain, types, [_RELAY_RECEIPT, message_id, received_at])
+
+
 def compute_parameters_hash(parameters: JobParameters) -> bytes:
     """keccak256(abi.encode(parameters)) of the contract's struct."""
     return keccak(encode([JOB_PARAMETERS_ABI], [astuple(parameters)]))
@@ -129,6 +135,7 @@ _JOB_JOIN = keccak(
     "uint256 deadline)"
 )
 _JOB_LEAVE = keccak(text="JobLeave(uint256 job,address provider,uint256 nonce,uint256 deadline)")
+_RELAY_RECEIPT = keccak(text="RelayReceipt(bytes32 message,uint256 receivedAt)")
 _JOB_OFFER = keccak(
     text="JobOffer(address requester,bytes32 parametersHash,uint256 escrow,uint256 nonce,"
     "uint256 deadline)"

@@ -7,11 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Body, status
 
 from commonweal.protocol.messages import JoinMessage, LeaveMessage, Message
+from commonweal.protocol.receipts import compute_id
 from service.api import schemas as s
 from service.api.common import ServicesDep, hex_or_none
 from service.api.errors import problems
 from service.checks import PERHAPS_STALE
-from service.mailbox import REFUSED, Posted, compute_id
+from service.eventjson import to_hex
+from service.mailbox import REFUSED, Posted
 from service.services import Services
 
 router = APIRouter(prefix="/v1/messages", tags=["relay"])
@@ -47,7 +49,7 @@ def post_messages(
 ) -> s.MessageState | list[s.MessageState]:
     """Checked here as the contracts will check them, then sent in batches at the coordinator's
     cost. Handing in the same message again is harmless and gives the same id. Of a list, all are
-    checked before one is accepted."""
+    checked before one is accepted. The `receipt` proves that this coordinator took it."""
     several = messages if isinstance(messages, list) else [messages]
     fresh = [_check(services, message) for message in several]
     pairs = zip(several, fresh, strict=True)
@@ -57,14 +59,14 @@ def post_messages(
 
 @router.get("/{message}", summary="What became of a message", responses=problems(404))
 def get_message(services: ServicesDep, message: str) -> s.MessageState:
-    return _show(services.mailbox.fetch(message))
+    return _show(services, services.mailbox.fetch(message))
 
 
 def _check(services: Services, message: Message) -> s.MessageState | None:
     """What is known of it already, or None for a message that may be accepted."""
     known = services.mailbox.find(compute_id(message))
     if known is not None and known.state != REFUSED:
-        return _show(known)
+        return _show(services, known)
     try:
         services.verifier.check(message)
     except PERHAPS_STALE:
@@ -79,14 +81,20 @@ def _check(services: Services, message: Message) -> s.MessageState | None:
 def _accept(services: Services, message: Message) -> s.MessageState:
     posted = services.mailbox.post(message)
     services.engine.wake()
-    return _show(posted)
+    return _show(services, posted)
 
 
-def _show(posted: Posted) -> s.MessageState:
+def _show(services: Services, posted: Posted) -> s.MessageState:
+    receipt = services.give_receipt(posted.id, posted.received_at)
     return s.MessageState(
         id=posted.id,
         state=posted.state,  # type: ignore[arg-type]
         tx=hex_or_none(posted.tx),
         block=posted.block_number,
         reason=posted.reason,
+        receipt=s.Receipt(
+            coordinator=receipt.coordinator,
+            received_at=receipt.received_at,
+            signature=to_hex(receipt.signature),
+        ),
     )

@@ -194,6 +194,14 @@ class Rewards(Answer):
     slashes: list[Slash]
 
 
+class Receipt(Answer):
+    """EIP-712 `RelayReceipt(bytes32 message,uint256 receivedAt)` in the domain of Rounds."""
+
+    coordinator: AddressText
+    received_at: Annotated[int, Field(description="milliseconds")]
+    signature: Annotated[str, Field(description="64 bytes, EIP-2098, over `id` and `received_at`")]
+
+
 class MessageState(Answer):
     id: Annotated[str, Field(examples=["9b" * 32])]
     state: Annotated[
@@ -203,6 +211,7 @@ class MessageState(Answer):
     tx: Annotated[str | None, Field(description="null if somebody else brought it")] = None
     block: int | None = None
     reason: str | None = None
+    receipt: Receipt
 
 
 class OfferState(Answer):

@@ -151,6 +151,13 @@ def test_a_message_is_accepted_once_and_only_one_value_per_slot(
     message = troupe.commit(1, 0, worker)
     (first,) = coordinator.accept(message)
     assert coordinator.accept(message) == [first]
+    receipt = coordinator.get(f"/v1/messages/{first}")["receipt"]
+    assert receipt["coordinator"] == coordinator.account.address
+    digest = signing.hash_relay_receipt(
+        stage.deployment.rounds_domain, bytes.fromhex(first), receipt["received_at"]
+    )
+    signer = signing.recover_compact(digest, bytes.fromhex(receipt["signature"][2:]))
+    assert signer == coordinator.account.address
     other = word("another commitment")
     signature = worker.sign(stage.hash_commitment(troupe.job, 1, other))
     second = {**message, "commitment": text(other), "signature": text(signature)}

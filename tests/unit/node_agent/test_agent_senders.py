@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
-from agent_samples import sign_ballot, sign_model, sign_update
+from agent_samples import DOMAIN, sign_ballot, sign_model, sign_update
+from eth_account import Account
 
 from commonweal.adapters.chain import ContractReverted
 from commonweal.protocol.batches import BallotOpening, CommitmentBatch, RoundRecord
 from commonweal.protocol.messages import Message
+from commonweal.protocol.receipts import RelayReceipt, compute_id, sign_receipt
+from commonweal.protocol.types import Address
 from node_agent.decisions import open_ballot, open_update
 from node_agent.errors import MessageRefused, NoCoordinator
+from node_agent.journal import Journal
+from node_agent.receipts import Receipts
 from node_agent.senders import DirectSender, RelaySender, Sending, compute_calls
 
 MESSAGE = sign_update().message
+KEY = b"\x77" * 32
 URLS = ("http://one", "http://two")
 
 
@@ -57,7 +65,12 @@ def die(request: httpx.Request) -> httpx.Response:
 
 
 def make_relay(
-    own: OwnWay, clock: Clock, *, patience: float = 5.0, **hosts: Callable[..., httpx.Response]
+    own: OwnWay,
+    clock: Clock,
+    *,
+    patience: float = 5.0,
+    receipts: Receipts | None = None,
+    **hosts: Callable[..., httpx.Response],
 ) -> tuple[RelaySender, list[str]]:
     asked: list[str] = []
 
@@ -67,7 +80,13 @@ def make_relay(
         return httpx.Response(answer.status_code, stream=httpx.ByteStream(answer.content))
 
     client = httpx.Client(transport=httpx.MockTransport(handle))
-    return RelaySender(URLS, client, own, patience=patience, clock=clock), asked  # type: ignore[arg-type]
+    take = partial(_take, receipts)
+    relay = RelaySender(URLS, client, own, patience=patience, take_receipt=take, clock=clock)  # type: ignore[arg-type]
+    return relay, asked
+
+
+def _take(receipts: Receipts | None, url: str, message: Message, answer: object) -> bool:
+    return receipts is None or receipts.take(url, message, answer)
 
 
 def sending(message: Message = MESSAGE, left: float = 60.0) -> Sending:
@@ -82,6 +101,33 @@ def test_posts_once_to_the_first_that_answers() -> None:
         clock.now += 0.1
     assert asked == ["POST one", "POST two"]
     assert own.sent == []
+
+
+def test_an_acceptance_without_a_genuine_receipt_is_none(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db", DOMAIN)
+    receipts = Receipts(journal, DOMAIN)
+    coordinator = Address(Account.from_key(KEY).address)
+    other = sign_receipt(KEY, coordinator, DOMAIN, "ab" * 32, 5)
+    good = sign_receipt(KEY, coordinator, DOMAIN, compute_id(MESSAGE), 5)
+
+    def answer(receipt: RelayReceipt) -> Callable[..., httpx.Response]:
+        shown = asdict(receipt) | {"signature": "0x" + receipt.signature.hex()}
+        body = {"id": "7", "state": "accepted", "receipt": shown}
+        return lambda _: httpx.Response(202, json=body)
+
+    for bad in (accept, answer(other), answer(replace(good, received_at=6))):
+        own = OwnWay()
+        relay, _ = make_relay(own, Clock(), receipts=receipts, one=bad, two=bad)
+        relay.submit(sending())
+        assert len(own.sent) == 1
+    assert receipts.all() == []
+    own = OwnWay()
+    relay, asked = make_relay(own, Clock(), receipts=receipts, one=accept, two=answer(good))
+    relay.submit(sending())
+    assert (asked, own.sent) == (["POST one", "POST two"], [])
+    (kept,) = receipts.all()
+    assert (kept.receipt, kept.message, kept.url) == (good, MESSAGE, URLS[1])
+    journal.close()
 
 
 def test_posts_the_message_as_it_is() -> None:

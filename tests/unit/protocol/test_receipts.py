@@ -1,0 +1,117 @@
+"""Receipts: for one message of one sender, and kept or broken by what the chain shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from eth_account import Account
+
+from commonweal.protocol import events as ev
+from commonweal.protocol.events import ChainEvent, EventRef
+from commonweal.protocol.messages import (
+    JoinMessage,
+    Message,
+    ModelAttestationMessage,
+    UpdateCommitmentMessage,
+    UpdateRevealMessage,
+)
+from commonweal.protocol.receipts import (
+    Outcome,
+    compute_id,
+    is_genuine,
+    judge_promise,
+    sign_receipt,
+)
+from commonweal.protocol.signing import Domain
+from commonweal.protocol.types import Address, Digest, FailureReason, Phase, Role, Wei
+
+KEY = b"\x77" * 32
+COORDINATOR = Address(Account.from_key(KEY).address)
+DOMAIN = Domain(31_337, Address("0x" + "0" * 38 + "c1"))
+REF = EventRef(1, bytes(32), bytes(32), 0, 1)
+PROVIDER = Address("0x" + "0" * 38 + "a1")
+SIGNATURE = "0x" + "11" * 64
+
+
+def word(byte: str) -> str:
+    return "0x" + byte * 32
+
+
+COMMIT = UpdateCommitmentMessage(
+    job=1, round=2, member=3, commitment=word("ab"), signature=SIGNATURE
+)
+REVEAL = UpdateRevealMessage(job=1, round=2, member=3, digest=word("cd"), salt="0x" + "5a" * 16)
+ATTEST = ModelAttestationMessage(
+    job=1, round=2, seat=0, model_digest=word("ee"), signature=SIGNATURE
+)
+JOIN = JoinMessage(
+    job=1, provider=PROVIDER, roles=3, stake=1, deadline=1_000, signature=SIGNATURE
+)
+
+
+def started(round_: int, phase: Phase) -> ChainEvent:
+    return ev.PhaseStarted(REF, 1, round_, phase, 99)
+
+
+def test_a_receipt_is_for_one_message_one_moment_and_one_network() -> None:
+    receipt = sign_receipt(KEY, COORDINATOR, DOMAIN, compute_id(COMMIT), 1_700_000_000_000)
+    assert is_genuine(receipt, DOMAIN, COMMIT)
+    assert not is_genuine(receipt, DOMAIN, COMMIT.model_copy(update={"round": 3}))
+    assert not is_genuine(replace(receipt, received_at=1), DOMAIN, COMMIT)
+    assert not is_genuine(replace(receipt, coordinator=PROVIDER), DOMAIN, COMMIT)
+    assert not is_genuine(receipt, replace(DOMAIN, chain_id=1), COMMIT)
+    # Another signature of the same value is the same message.
+    assert is_genuine(receipt, DOMAIN, COMMIT.model_copy(update={"signature": "0x" + "22" * 64}))
+
+
+def committed(commitment: str) -> ChainEvent:
+    return ev.UpdatesCommitted(REF, 1, 2, 0, (3).to_bytes(2) + bytes.fromhex(commitment[2:]))
+
+
+@pytest.mark.parametrize(
+    ("message", "events", "outcome"),
+    [
+        (COMMIT, [started(2, Phase.COMMIT)], Outcome.OPEN),
+        (COMMIT, [started(2, Phase.COMMIT), started(2, Phase.REVEAL)], Outcome.BROKEN),
+        (COMMIT, [committed(word("ab")), started(2, Phase.REVEAL)], Outcome.KEPT),
+        (COMMIT, [committed(word("ac")), started(2, Phase.REVEAL)], Outcome.BROKEN),
+        (COMMIT, [started(1, Phase.REVEAL)], Outcome.OPEN),
+        (COMMIT, [started(3, Phase.COMMIT)], Outcome.BROKEN),
+        (REVEAL, [started(2, Phase.REVEAL)], Outcome.OPEN),
+        (
+            REVEAL,
+            [ev.RoundFailed(REF, 1, 2, FailureReason.TOO_FEW_REVEALS)],
+            Outcome.BROKEN,
+        ),
+        (ATTEST, [started(2, Phase.ATTEST)], Outcome.OPEN),
+        (
+            ATTEST,
+            [ev.ModelAttested(REF, 1, 2, Digest(bytes.fromhex("ee" * 32)), (0,))],
+            Outcome.KEPT,
+        ),
+        (
+            ATTEST,
+            [
+                ev.ModelAttested(REF, 1, 2, Digest(bytes.fromhex("ef" * 32)), (0,)),
+                ev.RoundFinalised(REF, 1, 2, Digest(bytes(32)), bytes(32)),
+            ],
+            Outcome.BROKEN,
+        ),
+        (JOIN, [], Outcome.OPEN),
+        (
+            JOIN,
+            [ev.MemberJoined(REF, 1, 0, PROVIDER, PROVIDER, Role(3), Wei(1))],
+            Outcome.KEPT,
+        ),
+    ],
+)
+def test_a_promise_is_judged_by_the_chain(
+    message: Message, events: Sequence[ChainEvent], outcome: Outcome
+) -> None:
+    assert judge_promise(message, events, now=500) is outcome
+
+
+def test_a_membership_has_until_its_deadline() -> None:
+    assert judge_promise(JOIN, [], now=1_001) is Outcome.BROKEN
