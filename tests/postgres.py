@@ -90,10 +90,13 @@ class PostgresServer:
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
 
-    def run(self, program: str, *arguments: str) -> bytes:
+    def run(self, program: str, *arguments: str, stdin: bytes = b"") -> bytes:
         """A client program such as pg_dump; its output."""
         command = [str(self.binaries / program), "-h", str(self._folder), "-U", "postgres"]
-        return subprocess.run([*command, *arguments], check=True, stdout=subprocess.PIPE).stdout
+        done = subprocess.run(
+            [*command, *arguments], check=True, input=stdin, stdout=subprocess.PIPE
+        )
+        return done.stdout
 
     def _address(self, database: str) -> str:
         return f"host={self._folder} user=postgres dbname={database}"
