@@ -24,6 +24,7 @@ from service.api.compression import CompressJson
 from service.api.correlation import CorrelationId
 from service.api.limits import BodyLimit, SecurityHeaders
 from service.api.pages import page_routes
+from service.api.rates import Buckets, RateLimit, load_api_keys
 from service.claimed import ClaimedMetrics
 from service.services import Services
 
@@ -43,6 +44,7 @@ def create_app(services: Services) -> FastAPI:
         version="1",
         description=_DESCRIPTION,
         lifespan=_lifespan,
+        responses=errors.problems(401, 429),
         docs_url=None,
         redoc_url=None,
     )
@@ -57,6 +59,9 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(CompressJson)
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt="/v1/blocks/")
     app.add_middleware(SecurityHeaders)
+    settings = services.settings
+    buckets = Buckets(settings.requests_per_second, settings.request_burst)
+    app.add_middleware(RateLimit, buckets=buckets, keys=load_api_keys(settings.api_keys))
     app.add_middleware(CorrelationId)
     errors.install(app)
     return app

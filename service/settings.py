@@ -48,6 +48,13 @@ class Settings(BaseSettings):
     lag_patience: Annotated[
         float, Field(ge=0, le=600, description="seconds that a head may fall back, for nodes lag")
     ] = 5.0
+    requests_per_second: Annotated[
+        float, Field(gt=0, description="of one address or API key, in the long run")
+    ] = 200.0
+    request_burst: Annotated[int, Field(ge=1, description="requests of one at once")] = 2_000
+    api_keys: Annotated[
+        Path | None, Field(description="file of names and SHA-256 hashes of their keys")
+    ] = None
     ready_lag: Annotated[
         int, Field(ge=0, description="unread blocks above which /ready says no")
     ] = 64

@@ -33,6 +33,7 @@ _STATUS: tuple[tuple[type[CommonwealError], int], ...] = (
 _HTTP_CODES = {400: "bad-request", 404: "not-found", 405: "method-not-allowed"}
 _MEANINGS = {
     400: "Wrong in itself: `signature-wrong`, `opening-wrong`, `ballot-length-wrong`, `invalid-…`.",
+    401: "`api-key-unknown`: leave `X-API-Key` out, or send one that was given to you.",
     404: "`job-unknown`, `round-unknown`, `member-unknown`, `seat-unknown`, `provider-unknown`, "
     "`message-unknown`, `offer-unknown`.",
     409: "Right in itself, not now: `phase-closed`, `round-wrong`, `job-over`, `already-on-chain`, "
@@ -40,6 +41,7 @@ _MEANINGS = {
     "not at this coordinator's cost: `coordinator-share-too-low`, `too-many-memberships`.",
     413: "`body-too-large`: the body is above its limit.",
     422: "`invalid-request`: the shape is wrong; `errors` names each field.",
+    429: "`too-many-requests`: `Retry-After` says when.",
     503: "`catching-up`, `not-ready`, `chain-unavailable`, `database-unavailable`, "
     "`too-many-followers`: try again later.",
 }
