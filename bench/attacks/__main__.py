@@ -1,8 +1,9 @@
 """python -m bench.attacks [--json] [--quick] [--dataset …] [--alpha …] [--attackers …] [--attack …]
 
-Every attack against the default scoring and aggregation. A row per run; those of an earlier run of
-the same code are kept, so an interrupted one goes on (--fresh starts anew). The full matrix takes
-about nine hours on two cores; --quick, a few minutes.
+Every attack against the default scoring and aggregation, or the --rule named. A row per run; those
+of an earlier run of the same code are kept, so an interrupted one goes on (--fresh starts anew).
+A run on digits takes about seven seconds of one core; --quick, a minute.
+`python -m bench.attacks.summary` shows the worst of all rows and draws them.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Run:
 def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     runs = list(dict.fromkeys(_plan(options)))
-    cache = RESULTS / "attacks.jsonl"
+    cache = options.out / "attacks.jsonl"
     if options.fresh:
         cache.unlink(missing_ok=True)
     results = _read(cache)
@@ -67,8 +68,9 @@ def main(arguments: Sequence[str]) -> int:
     for run, result in _execute(missing, options):
         results[run] = result
         _append(cache, run, result)
+        _write(options.out, results)
+    _write(options.out, results)
     rows = [_row(run, results) for run in runs if run.attack is not None]
-    (RESULTS / "attacks.json").write_text(json.dumps(rows, indent=1) + "\n")
     if options.json:
         print(json.dumps(rows, indent=1))
     else:
@@ -87,6 +89,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--skew", choices=get_args(Skew), default="label")
     parser.add_argument("--rule", nargs="+", choices=RULES, default=list(RULES[:1]))
     parser.add_argument("--data", type=Path, help="folder of Fashion-MNIST's IDX files")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--fresh", action="store_true", help="keep nothing of earlier runs")
@@ -144,6 +147,16 @@ def execute(run: Run, data: Path | None) -> Result:
 def _prepare(dataset: str, alpha: float, seed: int, skew: Skew, data: Path | None) -> TrainingCache:
     """Runs of one task come one after another, so one task at a time is kept per process."""
     return TrainingCache(make_task(dataset, alpha, seed, TRAINERS, data, skew))
+
+
+def _write(folder: Path, results: dict[Run, Result]) -> None:
+    """Rows of all runs so far whose baselines are there too."""
+    rows = [
+        _row(run, results)
+        for run in results
+        if run.attack is not None and run.clean in results and run.without in results
+    ]
+    (folder / "attacks.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def _row(run: Run, results: dict[Run, Result]) -> dict[str, Any]:

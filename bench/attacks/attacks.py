@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.attacks.tasks import CLASSES
 from commonweal.learning.data import Dataset
 
 Vector = NDArray[np.float32]
@@ -37,7 +38,7 @@ class Scene:
     last_own: Vectors | None  # (a, d), as trained in the round before
     last_step: Vector  # (d,), what the model moved by; zero in round 1
     references: Vectors  # (v, d), what the judges' own data teach
-    validation: Vector  # (d,), what the job's validation set teaches, which everybody knows
+    validation: Vector | None  # (d,), what the job's validation set teaches; all could know
     paid: NDArray[np.bool]  # (a,), who of the attackers was paid in the round before
     last_sent: Vectors | None  # (a, d), by the attackers in the round before
     random: np.random.Generator
@@ -49,12 +50,16 @@ Poison = Callable[[Dataset, np.random.Generator], Dataset]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """`effort`: whether attackers train at all; it is what a round costs them."""
+    """`effort`: whether attackers train at all; it is what a round costs them.
+
+    `studies_validation`: whether the scene says what the job's validation set teaches.
+    """
 
     name: str
     craft: Craft
     poison: Poison | None = None
     effort: Literal["trains", "idles"] = "trains"
+    studies_validation: bool = False
 
 
 def as_trained(scene: Scene) -> Vectors:
@@ -186,6 +191,7 @@ def adaptive(scene: Scene) -> Vectors:
 
 def adaptive_to_validation_set(scene: Scene) -> Vectors:
     """Knows no judge's data but the job's validation set, and hides behind what that teaches."""
+    assert scene.validation is not None
     reference = _resize(scene.validation[None], 1.0)[0]
     mean = scene.honest.mean(axis=0)
     harm = -(mean - (mean @ reference) * reference)
@@ -215,8 +221,8 @@ def adaptive_to_scores(scene: Scene) -> Vectors:
 
 
 def flip_labels(data: Dataset, _: np.random.Generator) -> Dataset:
-    """Biggio et al. 2012."""
-    return Dataset(data.x, data.y.max() - data.y + data.y.min())
+    """The first class for the last and so on (Biggio et al. 2012; as in Fang et al. 2020)."""
+    return Dataset(data.x, CLASSES - 1 - data.y)
 
 
 def mark_pictures(data: Dataset, random: np.random.Generator) -> Dataset:
@@ -257,7 +263,7 @@ ATTACKS = {
         Attack("sybil-jitter", duplicated_with_jitter, effort="idles"),
         Attack("selective", selective),
         Attack("adaptive", adaptive),
-        Attack("adaptive-validation", adaptive_to_validation_set),
+        Attack("adaptive-validation", adaptive_to_validation_set, studies_validation=True),
         Attack("adaptive-scores", adaptive_to_scores),
     )
 }

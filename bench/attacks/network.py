@@ -174,7 +174,7 @@ class Network:
             last_own=last_own,
             last_step=self._step,
             references=np.stack([deltas[m] for m in committee]),
-            validation=self._train_on_validation_set(round_),
+            validation=self._train_on_validation_set(round_) if attack.studies_validation else None,
             paid=np.array([m in self._paid for m in self.attackers], np.bool),
             last_sent=self._sent,
             random=self.random,

@@ -65,9 +65,9 @@ def make_task(
 ) -> Task:
     """`dataset`: digits or fashion, whose files are in `folder`. Raises DatasetMissing."""
     if dataset == "digits":
-        spec = _spec("digits", (64,), epochs=5, batch_size=16, seed=seed)
+        spec = _spec("digits", (64,), epochs=5, batch_size=32, seed=seed)
         local = load_dataset(DigitsSource(part=DigitsPart(seed=seed), holdout=0.01), spec.data)
-        pool, test, rounds = _join(local.train, local.holdout), digits_test_part(seed), 25
+        pool, test, rounds = _join(local.train, local.holdout), digits_test_part(seed), 20
     else:
         spec = _spec("fashion", (784,), epochs=2, batch_size=32, seed=seed)
         where = folder or find_fashion()
@@ -93,7 +93,7 @@ def _spec(name: str, features: tuple[int, ...], epochs: int, batch_size: int, se
         model=MlpModel(inputs=features[0], hidden=(64,), classes=CLASSES),
         training=TrainingSpec(
             loss="balanced-cross-entropy",
-            learning_rate=0.3,
+            learning_rate=0.5,
             epochs=epochs,
             batch_size=batch_size,
             clip_norm=2.0,

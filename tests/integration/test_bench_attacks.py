@@ -1,0 +1,43 @@
+"""The attack lab as a command, in its quick form: that it runs, resumes and says what it must."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+FIELDS = {
+    "dataset",
+    "alpha",
+    "attackers",
+    "attack",
+    "lying_validators",
+    "seed",
+    "accuracy",
+    "clean_accuracy",
+    "backdoor_success",
+    "honest_pay_share",
+    "lowest_over_median_honest_pay",
+    "best_attacker_profit",
+}
+
+
+def run(folder: Path) -> tuple[list[dict[str, object]], str]:
+    command = [sys.executable, "-m", "bench.attacks", "--quick", "--json", "--out", str(folder)]
+    command += ["--attack", "sign-flip", "backdoor"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=900)
+    return json.loads(done.stdout), done.stderr
+
+
+def test_the_quick_lab_gives_a_row_per_attack_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    rows, progress = run(tmp_path)
+    assert [row["attack"] for row in rows] == ["sign-flip", "backdoor"]
+    assert all(row.keys() >= FIELDS for row in rows)
+    assert len(progress.splitlines()) == 4  # two attacks and two runs without any
+    assert json.loads((tmp_path / "attacks.json").read_text()) == rows
+    again, progress = run(tmp_path)
+    assert again == rows
+    assert not progress
