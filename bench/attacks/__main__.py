@@ -109,8 +109,8 @@ def _plan(options: argparse.Namespace) -> Iterator[Run]:
     sides = (options.dataset, options.rule, options.seeds, options.alpha)
     inner = (options.attackers, options.lying)
     for dataset, rule, seed, alpha, share, lying in product(*sides, *inner):
-        for place, attack in enumerate(options.attack):
-            lie = lies[(place + seed) % len(lies)] if lying else ""
+        for attack in options.attack:
+            lie = lies[(list(ATTACKS).index(attack) + seed) % len(lies)] if lying else ""
             yield Run(dataset, alpha, share, attack, lying, lie, seed, options.skew, rule)
 
 
