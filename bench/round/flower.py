@@ -177,5 +177,3 @@ def _wait_until_listening(port: int, child: _Program) -> None:
             continue
         return
     raise FlowerFailed(f"{child.name} does not listen: {child.tail()}")
-
-
