@@ -1,4 +1,4 @@
-"""python -m bench.economics [--json] [--quick] [--rounds N] [--lives N] [--seed S]
+"""python -m bench.economics [--json] [--quick] [--rounds N] [--lives N] [--seed S] …
 
 What every strategy of trainers, validators and groups earns per hundred rounds, how likely it is
 jailed, when it is ruined; and which part of the stake breaks which guarantee. Ballots come from
@@ -24,7 +24,6 @@ from bench.economics.studies import RECORDED_ROUNDS, Study, find_profitable, pla
 RESULTS = Path(__file__).parents[1] / "results"
 _QUICK_SHARES = (0.1, 0.33)
 _QUICK_ROUNDS = 3  # recorded
-_RECORDED_SEEDS = (0, 1)  # sweeps over the cheats' number: only the first
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,6 +50,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=200, help="of a life")
     parser.add_argument("--lives", type=int, default=10, help="of each study")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--recordings", type=int, default=1, help="jobs recorded per content")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="a few studies, two short lives each")
     parser.add_argument("--fresh", action="store_true", help="record the ballots anew")
@@ -63,10 +63,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _scenes(study: Study, options: argparse.Namespace) -> list[Scene]:
-    if options.quick:
-        return study.scenes(_RECORDED_SEEDS[:1], _QUICK_ROUNDS)
-    varies = study.sweep in {"shares", "strict", "committees", "floors"}
-    return study.scenes(_RECORDED_SEEDS[:1] if varies else _RECORDED_SEEDS, RECORDED_ROUNDS)
+    rounds = _QUICK_ROUNDS if options.quick else RECORDED_ROUNDS
+    return study.scenes(range(options.recordings), rounds)
 
 
 def _run(

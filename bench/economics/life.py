@@ -70,9 +70,12 @@ class Life:
     ) -> None:
         self.market, self.cast, self.recordings = market, cast, recordings
         self.terms, self.rules = market.parameters, market.rules
+        self.costs = market.compute_costs()
         self.random = np.random.default_rng(seed)
         self.trainers = range(self.terms.max_trainers)
         self.validators = range(len(self.trainers), len(self.trainers) + market.validators)
+        self.cheating_trainers = self.trainers[len(self.trainers) - cast.cheating_trainers :]
+        self.cheating_validators = self.validators[market.validators - cast.cheating_validators :]
         names = [Address(f"0x{i + 1:040x}") for i in [*self.trainers, *self.validators]]
         self.book = Book([Account(name, Stake(market.stake)) for name in names])
         self.book.deposited = market.stake * len(names)
@@ -99,21 +102,13 @@ class Life:
             self.job = self._open_job()
 
     def is_cheating(self, member: int) -> bool:
-        return member in self._cheating_trainers or member in self._cheating_validators
+        return member in self.cheating_trainers or member in self.cheating_validators
 
     # Jobs and members
 
     @property
     def _budget(self) -> Wei:
         return Wei(self.terms.price_per_round * self.terms.rounds)
-
-    @property
-    def _cheating_trainers(self) -> range:
-        return self.trainers[len(self.trainers) - self.cast.cheating_trainers :]
-
-    @property
-    def _cheating_validators(self) -> range:
-        return self.validators[len(self.validators) - self.cast.cheating_validators :]
 
     def _open_job(self) -> Job:
         self.jobs += 1
@@ -216,7 +211,7 @@ class Life:
         opinion = {member: Score(row[self.job.columns[member]]) for member in revealed}
         if strategy.lie is None:
             return list(opinion.values())
-        friends = frozenset(self._cheating_trainers)
+        friends = frozenset(self.cheating_trainers)
         ballot = strategy.lie(Courtroom(opinion, friends, self.random))
         return [ballot[member] for member in revealed]
 
@@ -298,7 +293,7 @@ class Life:
     ) -> None:
         self.appeals += 1
         seeds = [compute_seed(self.random.bytes(32), _APPEALS, self.appeals, n) for n in (1, 2)]
-        partial = {m for m in self._cheating_validators if self.cast.validator.is_partial}
+        partial = {m for m in self.cheating_validators if self.cast.validator.is_partial}
         weights = self._weights({*committee, member})
         hearing = Hearing.hold(self.terms.committee_size, weights, partial, seeds)
         account = self.book.accounts[member]
@@ -331,22 +326,20 @@ class Life:
         return [member for member in members if member in self.active]
 
     def _trainer(self, member: int) -> TrainerStrategy:
-        return self.cast.trainer if member in self._cheating_trainers else TRAINERS[HONEST]
+        return self.cast.trainer if member in self.cheating_trainers else TRAINERS[HONEST]
 
     def _validator(self, member: int) -> ValidatorStrategy:
-        return self.cast.validator if member in self._cheating_validators else VALIDATORS[HONEST]
+        return self.cast.validator if member in self.cheating_validators else VALIDATORS[HONEST]
 
     def _is_present(self, member: int) -> bool:
         presence = self._validator(member).presence
         return presence == 1.0 or float(self.random.random()) < presence
 
     def _charge_trainers(self, members: Sequence[int]) -> None:
-        costs = self.market.costs
         for member in members:
-            bps = costs.training if self._trainer(member).trains else costs.sending
-            self.book.accounts[member].spent += self.market.compute_cost(bps, seat=False)
+            cost = self.costs.training if self._trainer(member).trains else self.costs.sending
+            self.book.accounts[member].spent += cost
 
     def _charge_validator(self, member: int, strategy: ValidatorStrategy) -> None:
-        costs = self.market.costs
-        bps = costs.judging if strategy.judges else costs.guessing
-        self.book.accounts[member].spent += self.market.compute_cost(bps, seat=True)
+        cost = self.costs.judging if strategy.judges else self.costs.guessing
+        self.book.accounts[member].spent += cost

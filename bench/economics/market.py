@@ -24,7 +24,7 @@ COORDINATOR = Address("0x" + "22" * 20)
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Bps of an equal share: of the trainers' pool for an update, of the validators' for a seat."""
+    """In bps of an equal share of the pool (an update of all trainers, a ballot of all seats)."""
 
     training: int = 2_500
     sending: int = 500  # commits, reveals, serves content, and has not trained
@@ -45,10 +45,16 @@ class Market:
     has_appeals: bool = True  # whoever is wrongly called invalid appeals
     accuses_itself: bool = False  # an offender is the first to prove its own fault
 
-    def compute_cost(self, bps: int, *, seat: bool) -> Wei:
-        pools = compute_pools(self.parameters)
-        share = pools.validators // self.parameters.committee_size if seat else pools.trainers
-        return Wei(share * bps // BPS // (1 if seat else self.parameters.max_trainers))
+    def compute_costs(self) -> Costs:
+        """The same in wei."""
+        pools, shares = compute_pools(self.parameters), self.costs
+        trainer, seat = self.parameters.max_trainers, self.parameters.committee_size
+        return Costs(
+            training=pools.trainers * shares.training // BPS // trainer,
+            sending=pools.trainers * shares.sending // BPS // trainer,
+            judging=pools.validators * shares.judging // BPS // seat,
+            guessing=pools.validators * shares.guessing // BPS // seat,
+        )
 
 
 def make_market(rounds: int) -> Market:
