@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.economics import capture, report
-from bench.economics.recording import Recording, Scene, collect
+from bench.economics.recording import Recording, Scene, collect, find_cache
 from bench.economics.studies import RECORDED_ROUNDS, Study, find_profitable, plan, run_study
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -29,7 +29,8 @@ _QUICK_ROUNDS = 3  # recorded
 def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     studies = plan(quick=options.quick)
-    cache = options.out / "economics-ballots.npz"
+    options.out.mkdir(parents=True, exist_ok=True)
+    cache = find_cache(options.out)
     if options.fresh:
         cache.unlink(missing_ok=True)
     scenes = list(dict.fromkeys(scene for study in studies for scene in _scenes(study, options)))
@@ -101,7 +102,6 @@ def _compute_captures(options: argparse.Namespace) -> dict[str, list[dict[str, A
 def _store(
     rows: list[dict[str, Any]], captures: dict[str, list[dict[str, Any]]], folder: Path
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"strategies": rows, **captures}, indent=1)
     (folder / "economics.json").write_text(text + "\n")
     report.plot(rows, captures["captures"], folder)
