@@ -95,7 +95,7 @@ def _plot_groups(rows: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     chosen = [row for row in rows if row["sweep"] == "shares"]
     if not chosen:
         return []
-    figure, axes = pyplot.subplots(figsize=(8, 5))
+    figure, axes = pyplot.subplots(figsize=(8, 6))
     for strategy in dict.fromkeys(row["strategy"] for row in chosen):
         its = [row for row in chosen if row["strategy"] == strategy]
         shares = [100 * row["share"] for row in its]
@@ -105,7 +105,8 @@ def _plot_groups(rows: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     axes.axhline(0, color="grey", linewidth=0.8)
     axes.set_xlabel("the group's part of trainers and of validators, %")
     axes.set_ylabel("return on its stake per 100 rounds, %")
-    axes.legend(title="what its trainers send + how its validators vote")
+    title = "what its trainers send + how its validators vote"
+    axes.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=3)
     return _save(figure, folder / "economics-groups")
 
 
@@ -116,7 +117,7 @@ def _plot_captures(captures: Sequence[dict[str, Any]], folder: Path) -> list[Pat
         "verdicts": "decides the verdicts (> 1/2)",
         "model": "makes a wrong model final (> 2/3)",
         "veto": "keeps every model from being final (≥ 1/3)",
-        "stands_after_two_juries": "a wrong verdict outlasts two appeals",
+        "stands_after_two_juries": "calls good work invalid, and two juries let it",
     }
     figure, grid = pyplot.subplots(2, 2, figsize=(10, 8), sharex=True, sharey=True)
     for axes, (name, title) in zip(grid.flat, titles.items(), strict=True):
