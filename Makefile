@@ -53,7 +53,7 @@ test: check compile ## all of the below, as CI runs it
 	@$(MAKE) --no-print-directory --jobs=2 first-half second-half
 	@echo "Left out, each to be run by hand: make differential and make lifecycles (long runs of what ran here in short),"
 	@echo "make contracts-deep (the invariants at length), make planted (a bug for each, which must turn it red),"
-	@echo "make mutation (the contracts changed in hundreds of places, one at a time: a test must fail for each),"
+	@echo "make mutation (the contracts changed in thousands of places, one at a time: a test must fail for each),"
 	@echo "make coverage (branch coverage of the contracts), make slither (static analysis of the contracts), make proofs (their money and signature rules, by halmos),"
 	@echo "python -m bench.scale (a round of 1,000 trainers), python -m bench.gas (costs on chain as a table),"
 	@echo "python -m bench.attacks (twenty attacks against scoring and pay: hours; --quick, a minute),"
@@ -85,9 +85,9 @@ planted: compile ## contracts with a planted bug: for each, its invariant must g
 	npx --no-install hardhat build tests/contracts/invariants/Invariants.t.sol
 	python -m tests.contracts.planted $(ARGS)
 
-mutation: compile ## the contracts changed in 300 places, one at a time: a test must fail for each (an hour)
+mutation: compile ## the contracts changed in thousands of places, one at a time: a test must fail for each; goes on where it stopped
 	npx --no-install hardhat build tests/contracts/*.t.sol tests/contracts/invariants/Invariants.t.sol
-	python -m tests.contracts.mutation --sample 300 $(ARGS)
+	python -m tests.contracts.mutation $(ARGS)
 
 # Python against the contracts: random cases, random lives, gas.
 AGREEMENT := tests/integration/differential tests/integration/lifecycles tests/integration/test_gas.py

@@ -1,94 +1,119 @@
-"""python -m tests.contracts.mutation [--sample N] [--seed S] [--list] [WORD…]
+"""python -m tests.contracts.mutation [--minutes N] [--sample N] [--again] [--list] [WORD…]
 
-Changes the contracts in one place at a time and expects a test to fail. WORD: only files whose
-name contains one. Every survivor must be killed by a new test or explained in survivors.toml.
+Changes the contracts in one place at a time and expects a test to fail. WORD: only files whose name
+contains one, in this order. Continues where the last run ended (bench/results/mutation.json). A
+mutant that survives is suspect until --again has tried it with more fuzzing; whatever survives that
+must be killed by a new test or explained in survivors.toml.
 """
 
 import argparse
 import random
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.contracts.planted.runner import Outcome, judge, mutated
-
+from .bench import FEW, MANY, Bench
 from .generator import Mutation, generate, read_trees
-from .survivors import find_stale, read_explanations
-from .targets import FILES, all_tests, nearest_tests
+from .results import Results, adopt, read_results, write_results
+from .session import Session
+from .survivors import Key, find_stale, read_explanations
+from .targets import FILES
+from .woven import weave_all
 
 EXPLAINED = Path(__file__).with_name("survivors.toml")
-TIMEOUT = 300  # seconds; a mutant that runs for longer hangs, which somebody would notice
+RESULTS = Path("bench/results/mutation.json")
+FOLDER = Path(".tools/mutation")
 
 
 def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     project = Path.cwd()
-    mutations = [each for file in FILES for each in _read(file, project)]
+    trees = read_trees(FILES, project)
+    by_file = {f: generate(f, trees[f], (project / f).read_bytes()) for f in FILES}
+    mutations = [each for its in by_file.values() for each in its]
     explanations = read_explanations(EXPLAINED)
     stale = find_stale(explanations, mutations)
     print("\n".join([f"{len(mutations)} mutants of {len(FILES)} files", *stale]), flush=True)
-    chosen = [each for each in mutations if not options.words or _has(each, options.words)]
-    if options.sample < len(chosen):
-        chosen = random.Random(options.seed).sample(chosen, options.sample)
+    results = read_results(RESULTS)
+    adopt(results, by_file, project)
+    chosen = _choose(mutations, results, options)
     if options.list:
         print("\n".join(_describe(each) for each in chosen))
         return len(stale) != 0
-    unexplained = _run(chosen, {each.key for each in explanations}, project)
+    until = time.monotonic() + 60 * options.minutes
+    _run(mutations, chosen, results, until, MANY if options.again else FEW)
+    unexplained = _report(results, {each.key for each in explanations})
     return 1 if stale or unexplained else 0
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="mutation", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin none after that many")
     parser.add_argument("--sample", type=int, default=10**9, help="that many at random")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--again", action="store_true", help="what survived, with more fuzzing")
     parser.add_argument("--list", action="store_true", help="show them and run none")
     parser.add_argument("words", nargs="*", metavar="WORD")
     return parser.parse_args(arguments)
 
 
-def _read(file: str, project: Path) -> list[Mutation]:
-    tree = read_trees([file], project)[file]
-    return generate(file, tree, (project / file).read_bytes())
+def _choose(
+    mutations: Sequence[Mutation], results: Results, options: argparse.Namespace
+) -> list[Mutation]:
+    wanted = {"suspect", "survived"} if options.again else {None}
+    chosen = [
+        each
+        for word in options.words or [""]
+        for each in mutations
+        if word in each.file and results.verdict_of(each) in wanted
+    ]
+    chosen = list(dict.fromkeys(chosen))
+    if options.sample < len(chosen):
+        chosen = random.Random(options.seed).sample(chosen, options.sample)
+    return chosen
 
 
-def _has(mutation: Mutation, words: Sequence[str]) -> bool:
-    return any(word in mutation.file for word in words)
+def _run(
+    mutations: Sequence[Mutation],
+    chosen: Sequence[Mutation],
+    results: Results,
+    until: float,
+    fuzz_runs: int,
+) -> None:
+    project = Path.cwd()
+    cloth = weave_all(mutations, project, FOLDER)
+    live = (FOLDER / "live").resolve()
+    with Session(project, live) as session:
+        bench = Bench(project, cloth, live, session, fuzz_runs)
+        bench.reset()
+        for number, mutation in enumerate(chosen, 1):
+            if time.monotonic() >= until:
+                break
+            began = time.monotonic()
+            verdict, by = bench.judge(mutation)
+            if verdict == "survived" and fuzz_runs == FEW:
+                verdict = "suspect"
+            results.note(mutation, verdict)
+            write_results(RESULTS, results)
+            seconds = time.monotonic() - began
+            print(
+                f"{number:4} {verdict:9} {seconds:4.0f} s  {_describe(mutation)}  {by}", flush=True
+            )
 
 
-def _run(chosen: Sequence[Mutation], explained: set[object], project: Path) -> int:
+def _report(results: Results, explained: set[Key]) -> int:
     """The number of survivors without an explanation."""
-    counts: Counter[str] = Counter()
-    for number, mutation in enumerate(chosen, 1):
-        began = time.monotonic()
-        verdict: str = _try(mutation, project).verdict
-        if verdict == "survived" and mutation.key in explained:
-            verdict = "explained"
-        counts[verdict] += 1
-        seconds = time.monotonic() - began
-        print(f"{number:4} {verdict:12} {seconds:4.0f} s  {_describe(mutation)}", flush=True)
-    real = len(chosen) - counts["unchanged"] - counts["uncompilable"]
-    dead = counts["killed"] + counts["timeout"]
-    print(", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
-    print(f"{dead} of {real} killed, {counts['explained']} explained")
-    return counts["survived"]
-
-
-def _try(mutation: Mutation, project: Path) -> Outcome:
-    source = mutation.apply((project / mutation.file).read_bytes()).decode()
-    with mutated(mutation.file, source, project) as artifacts:
-        if isinstance(artifacts, Outcome):
-            return artifacts
-        first = judge(nearest_tests(mutation.file), project, artifacts, TIMEOUT)
-        if first.verdict != "survived":
-            return first
-        return judge(all_tests(project), project, artifacts, TIMEOUT)
+    print(", ".join(f"{count} {what}" for what, count in results.totals().items()))
+    unexplained = [each for each in results.survivors() if each.key not in explained]
+    for each in unexplained:
+        print(f"survived: {each.file} {each.function}: {each.before}\n       -> {each.after}")
+    return len(unexplained)
 
 
 def _describe(mutation: Mutation) -> str:
     place = f"{mutation.file}:{mutation.line} {mutation.function}"
-    return f"{place}: {mutation.operator}\n          {mutation.before}\n       -> {mutation.after}"
+    return f"{place}: {mutation.operator}: {mutation.before}  ->  {mutation.after}"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from os.path import normpath
 from pathlib import Path
+
+PROJECT = Path(__file__).parents[3]
+TESTS = PROJECT / "tests/contracts"
+DEPLOYED = (
+    "Appeals",
+    "Faults",
+    "JobBoard",
+    "ModelLedger",
+    "Parameters",
+    "ProviderRegistry",
+    "RoundLens",
+    "Rounds",
+)
 
 _ROUNDS = ("Rounds", "RoundFailures", "RoundRefusals")
 _BOARD = ("JobBoard", "Membership", "Rewards")
@@ -32,15 +48,38 @@ _NEAREST = {
     "contracts/libraries/Tally.sol": ("Rounds",),
     "contracts/libraries/TokenTransfer.sol": ("Hostile",),
     "contracts/libraries/VerdictTree.sol": ("Faults", "Appeals"),
+    "contracts/Rounds.sol": ("Views", *_ROUNDS),
+    "contracts/RoundLens.sol": _ROUNDS,
+    "contracts/libraries/Bitmaps.sol": _ROUNDS,
+    "contracts/libraries/CodePages.sol": ("Rosters", "Membership"),
+    "contracts/libraries/Commitments.sol": _ROUNDS,
+    "contracts/libraries/Lanes.sol": _ROUNDS,
+    "contracts/libraries/Packed.sol": _ROUNDS,
 }
 FILES = tuple(_NEAREST)
 
 
-def nearest_tests(file: str) -> tuple[str, ...]:
-    return tuple(f"tests/contracts/{name}.t.sol" for name in _NEAREST[file])
+# These compile what they test into themselves, so that they see no mutant.
+_BLIND = ("Bitmaps", "SumTree", "Tally", "Token")
+_IMPORT = re.compile(r'^import [^;]*?"(\.[^"]+)";', re.MULTILINE)
 
 
-def all_tests(project: Path) -> tuple[str, ...]:
-    found = sorted((project / "tests/contracts").glob("*.t.sol"))
-    invariants = project / "tests/contracts/invariants/Invariants.t.sol"
-    return tuple(str(path.relative_to(project)) for path in (*found, invariants))
+def seeing_tests(file: str) -> tuple[str, ...]:
+    """Every test file that may notice a mutant of `file`, the nearest first."""
+    every = (path.name.removesuffix(".t.sol") for path in sorted(TESTS.glob("*.t.sol")))
+    near = [name for name in _NEAREST[file] if name not in _BLIND]
+    names = dict.fromkeys([*near, *(name for name in every if name not in _BLIND)])
+    return tuple(f"tests/contracts/{name}.t.sol" for name in names)
+
+
+@cache
+def affected(file: str) -> tuple[str, ...]:
+    """The deployed contracts that contain code of `file`."""
+    return tuple(name for name in DEPLOYED if file in _closure(f"contracts/{name}.sol"))
+
+
+@cache
+def _closure(file: str) -> frozenset[str]:
+    text = (PROJECT / file).read_text()
+    nexts = [normpath(Path(file).parent / name) for name in _IMPORT.findall(text)]
+    return frozenset([file]).union(*(_closure(name) for name in nexts))
