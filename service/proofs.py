@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import RowMapping
 
 from commonweal.protocol.merkle import (
-    compute_proof,
+    compute_proofs,
     compute_settlement_leaf,
     compute_verdict_leaf,
 )
@@ -20,10 +20,8 @@ def prove_verdicts(
     judged = [row for row in updates if row["score"] is not None]
     leaves = [compute_verdict_leaf(r["member"], bytes(r["digest"]), r["score"]) for r in judged]
     settlement = _compute_settlement(round_, ballots, len(judged))
-    return {
-        row["member"]: (*compute_proof(leaves, index), settlement)
-        for index, row in enumerate(judged)
-    }
+    paths = compute_proofs(leaves)
+    return {row["member"]: (*path, settlement) for row, path in zip(judged, paths, strict=True)}
 
 
 def _compute_settlement(round_: RowMapping, ballots: Sequence[RowMapping], reveals: int) -> bytes:

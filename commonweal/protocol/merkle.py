@@ -64,8 +64,18 @@ def compute_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     """Siblings from the leaf up."""
     if not 0 <= index < len(leaves):
         raise NoSuchLeaf(f"leaf {index} of {len(leaves)}", index=index, leaves=len(leaves))
+    return _siblings(_levels(leaves), index)
+
+
+def compute_proofs(leaves: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+    """Of every leaf, in order; the tree is built once."""
+    levels = _levels(leaves) if leaves else []
+    return [_siblings(levels, index) for index in range(len(leaves))]
+
+
+def _siblings(levels: Sequence[Sequence[bytes]], index: int) -> tuple[bytes, ...]:
     proof = []
-    for level in _levels(leaves)[:-1]:
+    for level in levels[:-1]:
         if index ^ 1 < len(level):
             proof.append(level[index ^ 1])
         index //= 2

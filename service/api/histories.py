@@ -120,13 +120,14 @@ class Log(Answer):
 def get_history(services: ServicesDep, history: HistoryDep, job: JobNumber) -> RoundHistory:
     services.repository.fetch_job(job)
     rows = history.fetch_rounds(job)
-    counts, tallies = history.count_updates(job), history.fetch_tallies(job)
+    committed, tallies = history.count_committed(job), history.fetch_tallies(job)
+    untold = history.count_revealed(job, [n for n in committed if n not in tallies])
+    told = {round_: tally.revealed for round_, tally in tallies.items()}
     plain = ("round", "state", "phase", "failure", "opened_at", "closed_at")
     columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in plain}
     columns["spent"] = [str(row["spent"]) for row in rows]
-    pairs = [counts.get(row["round"], (0, 0)) for row in rows]
-    columns["committed"] = [committed for committed, _ in pairs]
-    columns["revealed"] = [revealed for _, revealed in pairs]
+    for name, counts in (("committed", committed), ("revealed", untold | told)):
+        columns[name] = [counts.get(row["round"], 0) for row in rows]
     for name in ("verified", "rejected", "unavailable", "invalid", "median_score"):
         columns[name] = [getattr(tallies.get(row["round"]), name, None) for row in rows]
     return RoundHistory(job=job, trainers=history.fetch_trainers(job), **columns)
@@ -163,13 +164,14 @@ def get_claims(
     history: HistoryDep,
     claimed: ClaimedDep,
     job: JobNumber,
-    points: Annotated[int, Query(ge=1, le=_MOST_POINTS, description="rounds at most")] = 100,
+    points: Annotated[int, Query(ge=1, le=_MOST_POINTS, description="rounds at most")] = 60,
 ) -> Claims:
-    """From the manifests of up to 16 verified updates a round, of evenly spaced rounds."""
+    """From the manifests of up to 16 members' verified updates, in evenly spaced rounds."""
     services.repository.fetch_job(job)
-    items = []
-    for round_ in _space(list(history.count_updates(job)), points):
-        summary = claimed.summarise(history.fetch_sample(job, round_, _SAMPLE))
+    items, trainers = [], len(history.fetch_trainers(job))
+    for round_ in _space([row["round"] for row in history.fetch_rounds(job)], points):
+        members = _choose(trainers, round_)
+        summary = claimed.summarise(history.fetch_sample(job, round_, members))
         if summary:
             items.append(ClaimedRound(round=round_, metrics=_show_claims(summary)))
     return Claims(job=job, items=items)
@@ -206,6 +208,12 @@ def _show_claims(summary: dict[str, Claim]) -> dict[str, ClaimedMetric]:
         name: ClaimedMetric(low=c.low, median=c.median, high=c.high, updates=c.updates)
         for name, c in summary.items()
     }
+
+
+def _choose(trainers: int, round_: int) -> list[int]:
+    """At most 16 members, evenly spread, others in the next round."""
+    step = -(-trainers // _SAMPLE) or 1
+    return list(range(round_ % step, trainers, step))
 
 
 def _space(rounds: list[int], points: int) -> list[int]:

@@ -40,6 +40,8 @@ export function jobPage(job) {
 
 async function refresh(state, change) {
   const { job, slots, matrix } = state;
+  const rest = Promise.all([`claims?points=60`, `members?limit=200`, `models?limit=200`, `log?limit=20`].map((path) => get(`/v1/jobs/${job}/${path}`)));
+  rest.catch(() => {}); // awaited below, unless an earlier answer fails first
   const [facts, history] = await Promise.all([get(`/v1/jobs/${job}`), get(`/v1/jobs/${job}/history`)]);
   swap(slots.head, header(facts, state.name));
   swap(slots.sums, sums(facts, history));
@@ -48,13 +50,10 @@ async function refresh(state, change) {
   swap(slots.scores, scoreChart(history));
   swap(slots.verdicts, verdictChart(history));
   swap(slots.rounds, roundsTable(facts, history));
-  await Promise.all([fillRest(state, facts), nameIt(state, facts)]);
+  await Promise.all([fillRest(state, facts, await rest), nameIt(state, facts)]);
 }
 
-async function fillRest({ job, slots }, facts) {
-  const [claims, members, models, log] = await Promise.all([
-    get(`/v1/jobs/${job}/claims?points=100`), get(`/v1/jobs/${job}/members?limit=200`), get(`/v1/jobs/${job}/models?limit=200`), get(`/v1/jobs/${job}/log?limit=20`),
-  ]);
+function fillRest({ slots }, facts, [claims, members, models, log]) {
   swap(slots.claimed, claimedCharts(claims));
   swap(slots.members, membersTable(facts, members));
   swap(slots.models, lineage(facts, models));

@@ -8,6 +8,7 @@ from commonweal.protocol.merkle import (
     NoSuchLeaf,
     compute_contributors,
     compute_proof,
+    compute_proofs,
     compute_root,
     compute_verdict_leaf,
     is_proven,
@@ -44,6 +45,11 @@ def test_every_leaf_is_proven_and_no_other(leaves, data):
     other = keccak(leaves[index])
     assert not is_proven(root, other, proof)
     assert len(leaves) == 1 or not is_proven(root, leaves[index], proof[:-1])
+
+
+@given(trees)
+def test_all_proofs_at_once_are_those_of_each_leaf(leaves):
+    assert compute_proofs(leaves) == [compute_proof(leaves, at) for at in range(len(leaves))]
 
 
 @pytest.mark.parametrize("index", [-1, 3])

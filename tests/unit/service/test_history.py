@@ -45,8 +45,9 @@ def test_stakes_are_summed_by_where_they_stand(history: History) -> None:
 
 def test_rounds_in_columns(history: History) -> None:
     assert [row["state"] for row in history.fetch_rounds(1)] == ["finalised", "failed"]
-    assert history.count_updates(1) == {1: (3, 3), 2: (3, 0)}
-    assert history.fetch_tallies(1) == {1: Tally(1, 1, 0, 1, 5.0)}
+    assert history.count_committed(1) == {1: 3, 2: 3}
+    assert history.count_revealed(1, [2]) == {2: 0}
+    assert history.fetch_tallies(1) == {1: Tally(1, 1, 0, 1, 3, 5.0)}
     assert history.fetch_trainers(1) == OWNERS[:3]
     assert history.fetch_trainers(7) == []
 
@@ -83,12 +84,13 @@ def test_the_state_of_one_update(
 
 
 def test_a_tally_without_a_verified_update_has_no_median() -> None:
-    assert tally_scores(pack_scores([0, 65_534])) == Tally(0, 1, 1, 0, None)
+    assert tally_scores(pack_scores([0, 65_534])) == Tally(0, 1, 1, 0, 2, None)
 
 
 def test_the_sample_is_of_verified_updates_of_a_tallied_round(history: History) -> None:
-    assert history.fetch_sample(1, 1, 16) == [word(200)]
-    assert history.fetch_sample(1, 2, 16) == []
+    assert history.fetch_sample(1, 1, [0, 1, 2]) == [word(200)]
+    assert history.fetch_sample(1, 1, [1, 2]) == []
+    assert history.fetch_sample(1, 2, [0, 1, 2]) == []
 
 
 def test_the_log_pages_backwards(history: History) -> None:

@@ -95,3 +95,10 @@ def test_there_is_no_other_file(client: Client, path: str) -> None:
 def test_the_api_is_compressed_and_content_is_not(client: Client) -> None:
     assert client.get("/v1/long").headers["content-encoding"] == "gzip"
     assert "content-encoding" not in client.get("/ipfs/long").headers
+
+
+def test_every_module_is_asked_for_at_once() -> None:
+    """Without the hints a browser finds them one import after the other."""
+    html = (WEB / "index.html").read_text()
+    hinted = set(re.findall(r'modulepreload" href="/web/([^"]+)"', html))
+    assert hinted == {name for name in load_assets() if name.endswith(".js")} - {"app.js"}
