@@ -43,7 +43,7 @@ export function table(caption, columns, rows, empty = "Nothing yet.") {
   const head = columns.map((column) => h("th", { scope: "col", ...kind(column) }, column.label));
   const body = rows.map((row) =>
     h("tr", {}, columns.map((column, at) => h(at ? "td" : "th", { ...(at ? {} : { scope: "row" }), ...kind(column) }, column.cell(row)))));
-  return h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": caption, "data-key": `table:${caption}` },
+  return h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `${caption}, table`, "data-key": `table:${caption}` },
     h("table", {}, h("caption", { class: "unseen" }, caption), h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)));
 }
 
