@@ -10,7 +10,7 @@ SOLIDITY := $(shell find contracts -name '*.sol' 2>/dev/null)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile abi demo dev test check lint types imports contracts contracts-deep planted mutation first-half second-half unit integration differential lifecycles gas clean distclean
+.PHONY: help setup compile abi demo dev test check lint types imports contracts contracts-deep planted mutation first-half second-half unit integration differential lifecycles chaos gas clean distclean
 
 help: ## print this text
 	@echo "Commonweal: train models together without trusting each other."
@@ -116,6 +116,15 @@ include tests/analysis.mk
 
 lifecycles: setup ## 150 random lives of a network against a model of all its balances (minutes)
 	WEAL_TEST_LIVES=150 pytest -n0 -s -m integration tests/integration/lifecycles
+
+ANVIL_VERSION := 1.7.1
+
+.tools/anvil/.installed: node_modules/.installed
+	npm install --silent --no-save --prefix .tools/anvil @foundry-rs/anvil-linux-amd64@$(ANVIL_VERSION)
+	@touch $@
+
+chaos: .tools/anvil/.installed ## a fault at every step of a job, on real processes, 100 runs (hours); one run: ARGS="--seed 17"
+	python -m tests.chaos $(ARGS)
 
 gas: setup ## renew the gas snapshot, bench/results/gas.json
 	python -m bench.gas_snapshot --write

@@ -1,0 +1,1 @@
+"""Faults at every step of a job on real processes: `python -m tests.chaos --help`."""

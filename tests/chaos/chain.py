@@ -1,0 +1,81 @@
+"""A chain that can be killed, restarted from what it saved, and made to change its mind: anvil."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
+_BLOCK_SECONDS, _SAVE_SECONDS = 0.2, 1
+
+
+def find_anvil() -> Path:
+    """WEAL_ANVIL, or what `make chaos` installs."""
+    return Path(os.environ.get("WEAL_ANVIL") or ROOT / ".tools" / "anvil" / PACKAGE)
+
+
+class Anvil:
+    """`rpc_url` stays the same over restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self.rpc_url = f"http://127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        options = {
+            "--port": self._port,
+            "--chain-id": 31_337,
+            "--block-time": _BLOCK_SECONDS,
+            "--state": self._folder / "state.json",
+            "--state-interval": _SAVE_SECONDS,
+        }
+        flat = [str(part) for pair in options.items() for part in pair]
+        flags = ["--mixed-mining", "--preserve-historical-states", "--silent"]
+        with (self._folder / "chain.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(find_anvil()), *flat, *flags],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 30
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._folder / "chain.log").read_text()[-2000:])
+            time.sleep(0.05)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """SIGTERM saves everything; SIGKILL loses up to a second of blocks."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            self._process.wait(30)
+
+    def reorganise(self, depth: int) -> None:
+        """Other, empty blocks in the place of the latest `depth`; their transactions are gone."""
+        self.ask("anvil_reorg", [depth, []])
+
+    def ask(self, method: str, params: list[Any]) -> Any:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = httpx.post(self.rpc_url, json=body, trust_env=False, timeout=30).json()
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']}")
+        return answer["result"]
+
+    def _answers(self) -> bool:
+        try:
+            self.ask("eth_chainId", [])
+        except httpx.HTTPError:
+            return False
+        return True
