@@ -12,6 +12,11 @@ TROUBLES = ("429", "500", "garbage", "late")
 _LATE_SECONDS = 2.0
 
 
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients are killed in mid-request: that is what this is for."""
+
+
 class FaultyProxy:
     """`trouble` is one of TROUBLES, or empty: everything passes."""
 
@@ -19,7 +24,7 @@ class FaultyProxy:
         self.trouble = ""
         self._upstream = upstream
         self._pool = urllib3.PoolManager(retries=False, timeout=30)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler())
+        self._server = _QuietServer(("127.0.0.1", 0), self._make_handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         Thread(target=self._server.serve_forever, daemon=True).start()
 
