@@ -46,9 +46,7 @@ REVEAL = UpdateRevealMessage(job=1, round=2, member=3, digest=word("cd"), salt="
 ATTEST = ModelAttestationMessage(
     job=1, round=2, seat=0, model_digest=word("ee"), signature=SIGNATURE
 )
-JOIN = JoinMessage(
-    job=1, provider=PROVIDER, roles=3, stake=1, deadline=1_000, signature=SIGNATURE
-)
+JOIN = JoinMessage(job=1, provider=PROVIDER, roles=3, stake=1, deadline=1_000, signature=SIGNATURE)
 
 
 def started(round_: int, phase: Phase) -> ChainEvent:
