@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -226,3 +227,24 @@ def test_a_database_of_another_network_is_refused(database: Engine) -> None:
 def _moved(event: Any, ref: Any) -> Any:
     values = {name: getattr(event, name) for name in event.__dataclass_fields__}
     return type(event)(**{**values, "ref": ref})
+
+
+def test_a_block_without_logs_is_followed_without_asking_for_any(database: Engine) -> None:
+    class Counting(ScriptedChain):
+        asked = 0
+
+        def fetch_events(self, from_block: int, to_block: int) -> list[ev.ChainEvent]:
+            self.asked += 1
+            return super().fetch_events(from_block, to_block)
+
+    chain, store = Counting(), open_store(database)
+    follow(chain, store)
+    before = chain.asked
+    chain.mine([])
+    block, events = chain.blocks[-1]
+    chain.blocks[-1] = (replace(block, has_logs=False), events)
+    follow(chain, store)
+    cursor = store.fetch_cursor()
+    assert cursor is not None
+    assert (cursor.number, cursor.hash) == (block.number, block.hash)
+    assert chain.asked == before
