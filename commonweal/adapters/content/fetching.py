@@ -189,9 +189,11 @@ class ContentFetcher:
         return sum(self._push_block(block, base) for block in walk_up(parse_cid(cid), links))
 
     def _push_block(self, cid: Cid, base: str) -> bool:
-        known = self._send("HEAD", f"{base}/ipfs/{cid}?format=raw", None)
-        if known.status_code == 200:
-            return False
+        # Manifests are smaller than the question whether they are there already.
+        if cid.codec != "dag-cbor":
+            known = self._send("HEAD", f"{base}/ipfs/{cid}?format=raw", None)
+            if known.status_code == 200:
+                return False
         block = self._store.get_block(str(cid))
         answer = self._send("PUT", f"{base}/v1/blocks/{cid}", block)
         if answer.status_code == 507:
@@ -200,7 +202,7 @@ class ContentFetcher:
             raise Unavailable(
                 f"{base} did not take {cid}", status=answer.status_code, cid=str(cid), target=base
             )
-        return True
+        return answer.status_code == 201
 
     def _send(self, method: str, url: str, body: bytes | None) -> httpx.Response:
         retrying = Retrying(
