@@ -56,6 +56,7 @@ test: check compile ## all of the below, as CI runs it
 	@echo "make mutation (the contracts changed in thousands of places, one at a time: a test must fail for each),"
 	@echo "make coverage (branch coverage of the contracts), make slither (static analysis of the contracts), make proofs (their money and signature rules, by halmos),"
 	@echo "python -m bench.scale (a round of 1,000 trainers), python -m bench.gas (costs on chain as a table),"
+	@echo "python -m bench.aggregation (exact aggregation against flwr and byzfl: an hour; --quick, minutes),"
 	@echo "python -m bench.attacks (twenty attacks against scoring and pay: hours; --quick, a minute),"
 	@echo "python -m bench.economics (what each strategy earns, and which stake breaks which guarantee: under an hour),"
 	@echo "python -m bench.encodings (accuracy against bytes per update, on Fashion-MNIST: twenty minutes),"

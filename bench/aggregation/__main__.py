@@ -2,7 +2,8 @@
 
 Every rule against flwr and byzfl, from files that are mapped, all in one run: reading alone, ours
 and the peers take turns, and each one's best time counts. The peers are installed from PyPI when
-first needed. In full about an hour and 12 GB of disk; --quick, two minutes and no thresholds.
+first needed. In full about an hour and 12 GB of disk; --quick, two minutes and no thresholds;
+--memory-only, how much memory the greatest case takes.
 """
 
 from __future__ import annotations
@@ -111,6 +112,9 @@ def measure(options: argparse.Namespace, folder: Path) -> tuple[list[Row], list[
     bench = Bench(ensure_peers("aggregation"), options.rules, options.repeats, options.peer_seconds)
     rows: list[Row] = []
     memory: list[Row] = []
+    if options.memory_only:
+        make_inputs(folder, max(options.counts), max(options.params))
+        return rows, [measure_memory(folder, rule) for rule in _MEMORY_RULES]
     cases = sorted(
         (count * size, count, size) for count in options.counts for size in options.params
     )
@@ -132,7 +136,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="aggregation-", dir=options.folder) as folder:
         rows, memory = measure(options, Path(folder))
     if not options.quick:
-        write_results(rows, memory, RESULTS)
+        write_results([*rows, *memory], RESULTS)
     if options.json:
         print(json.dumps([*rows, *memory]))
     else:
@@ -145,6 +149,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON list, nothing else")
+    parser.add_argument("--memory-only", action="store_true", help="nothing is compared")
     parser.add_argument("--quick", action="store_true", help="small, without thresholds")
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 20, 50, 100])
     parser.add_argument(

@@ -58,11 +58,20 @@ def print_table(rows: Sequence[Row], memory: Sequence[Row]) -> None:
         )
 
 
-def write_results(rows: Sequence[Row], memory: Sequence[Row], folder: Path) -> None:
+def write_results(fresh: Sequence[Row], folder: Path) -> None:
+    """Rows of other cases, from earlier runs, are kept."""
     folder.mkdir(exist_ok=True)
-    lines = [*(json.dumps(row) for row in rows), *(json.dumps(row) for row in memory)]
-    (folder / "aggregation.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
-    _plot(rows, folder / "aggregation.svg")
+    path = folder / "aggregation.json"
+    before = json.loads(path.read_text()) if path.exists() else []
+    rows = {_case(row): row for row in [*before, *fresh]}
+    lines = [json.dumps(rows[case]) for case in sorted(rows)]
+    path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+    if compared := [row for row in rows.values() if "exact" in row]:
+        _plot(compared, folder / "aggregation.svg")
+
+
+def _case(row: Row) -> tuple[bool, int, int, str, str]:
+    return "exact" not in row, row["n"], row["params"], row["rule"], row.get("peer") or ""
 
 
 def _plot(rows: Sequence[Row], path: Path) -> None:

@@ -27,6 +27,7 @@ from commonweal.learning.weights import InvalidWeights, Weights
 from commonweal.protocol.specs import AggregationSpec
 from commonweal.protocol.types import SCORE_MAX, Address
 
+THREADS = 2
 Span = tuple[str, int, int]  # tensor, first element, end
 Result = TypeVar("Result")
 
@@ -50,7 +51,7 @@ def aggregate(
     updates: Sequence[ScoredUpdate],
     *,
     seed: bytes = b"",
-    threads: int = 1,
+    threads: int = THREADS,
     kernels: Kernels | None = None,
 ) -> Weights:
     """The weights after one round that starts without moments; see `advance`."""
@@ -64,7 +65,7 @@ def advance(
     updates: Sequence[ScoredUpdate],
     *,
     seed: bytes,
-    threads: int = 1,
+    threads: int = THREADS,
     kernels: Kernels | None = None,
 ) -> GlobalModel:
     """The model after this round; the order of `updates`, `threads`, `kernels` do not matter.
@@ -200,7 +201,7 @@ class _Run:
     def _map(self, function: Callable[[Span], Result]) -> Iterator[Result]:
         """Results in the order of the blocks, whatever the threads."""
         spans = _spans(self._parent.weights)
-        if self._threads == 1:
+        if self._threads == 1 or len(spans) == 1:
             yield from map(function, spans)
             return
         with ThreadPoolExecutor(self._threads) as pool:

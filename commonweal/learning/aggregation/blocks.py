@@ -23,7 +23,7 @@ Rows = Sequence[NDArray[np.float32]]  # one per update, contiguous, all of one l
 Block = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Mixture:
     """m rows made from n updates: row k is Σ coefficient · update over its terms, in order."""
 

@@ -34,7 +34,8 @@ from commonweal.learning.aggregation.networks import build_network
 _SOURCE = Path(__file__).with_name("kernels.c")
 # Never -ffast-math, never contraction: one rounding per operation is what makes the bytes equal.
 _FLAGS = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-shared", "-fPIC")
-_NATIVE = "-march=native"
+# The widest vectors first; a compiler or a processor that does not know them has the next.
+_TARGETS = (("-march=native", "-mprefer-vector-width=512"), ("-march=native",), ())
 _STAGED = 512  # columns, STAGE · STRIP in kernels.c
 _COMPILE_SECONDS = 120.0
 
@@ -147,9 +148,10 @@ def load_compiled(cache: Path) -> CompiledKernels | None:
     compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
     if compiler is None:
         return None
-    for flags in ((*_FLAGS, _NATIVE), _FLAGS):
+    for target in _TARGETS:
         try:
-            kernels = CompiledKernels(ctypes.CDLL(str(_compile(compiler, flags, cache))))
+            library = _compile(compiler, (*_FLAGS, *target), cache)
+            kernels = CompiledKernels(ctypes.CDLL(str(library)))
         except (OSError, subprocess.SubprocessError, AttributeError):
             continue
         if _agrees(kernels, NumpyKernels()):

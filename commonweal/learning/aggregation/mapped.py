@@ -12,15 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LEAST = 64 * 2**10  # bytes that are worth a system call
+# With a page the kernel maps what it holds together with it, up to 2 MiB: the next block brings
+# back the end of this one, so that goes once more with the next.
+_AROUND = 2 * 2**20
 
 
 def give_back(rows: Iterable[NDArray[np.float32]]) -> None:
-    """Let go of the pages that lie wholly within the rows; they are read again when needed."""
+    """Let go of the rows' pages, but for a last one that goes on: they are read again if needed."""
     for row in rows:
         if row.flags.writeable or row.nbytes < _LEAST or (file := _find_map(row)) is None:
             continue
         start = row.ctypes.data - np.frombuffer(file, np.uint8).ctypes.data
-        first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        first = max(0, start - _AROUND) // mmap.PAGESIZE * mmap.PAGESIZE
         last = (start + row.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
         if last > first:
             file.madvise(mmap.MADV_DONTNEED, first, last - first)
