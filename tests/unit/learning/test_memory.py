@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from commonweal.learning.memory import ScoringMemory, compute_sketches, find_copies, remember
+
+DIMENSIONS = 4000
+
+
+def make_units(*seeds: int) -> np.ndarray:
+    rows = np.stack([np.random.default_rng(seed).standard_normal(DIMENSIONS) for seed in seeds])
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def near(unit: np.ndarray, cosine: float) -> np.ndarray:
+    other = make_units(99)[0]
+    other -= (other @ unit) * unit
+    other /= np.linalg.norm(other)
+    return (cosine * unit + np.sqrt(1 - cosine**2) * other).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("sender", "cosine", "copied"),
+    [(0, 0.998, False), (0, 0.9999, True), (0, 1.0, True), (5, 0.998, True), (5, 0.9, False)],
+)
+def test_how_near_an_earlier_update_may_come(sender: int, cosine: float, copied: bool) -> None:
+    """Who trains on few samples of one class repeats itself nearly; nobody repeats another."""
+    memory, first = ScoringMemory(key=3), make_units(0, 1)
+    memory = remember(memory, {}, [0, 1], compute_sketches(memory.key, first), b"a" * 32)
+    again = compute_sketches(memory.key, near(first[0], cosine)[None])
+    assert find_copies(memory, [sender], again, b"b" * 32) == ({sender} if copied else set())
