@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -28,9 +29,19 @@ def pair(
     wait_for(lambda: first.get("/health")["leads"], what="leading")
     second.start()
     yield first, second
-    first.close()
-    second.close()
+    for each in (first, second):
+        each.close()
+        check_log(each)
     postgres.execute("DROP DATABASE pair WITH (FORCE)")
+
+
+def check_log(coordinator: Coordinator) -> None:
+    """No secret is in it, whatever happened."""
+    key_file = json.loads((coordinator.folder / "key.json").read_text())
+    secrets = [coordinator.account.key.hex().removeprefix("0x"), key_file["crypto"]["ciphertext"]]
+    log = coordinator.log
+    assert "coordinator listening" in log
+    assert not [secret for secret in secrets if secret in log]
 
 
 def test_messages_accepted_by_one_are_sent_by_the_other_after_kill_9(

@@ -6,25 +6,29 @@ from dataclasses import dataclass
 from typing import Any
 
 import scripted_chain as script
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scripted_chain import ScriptedChain
 from sqlalchemy import Engine, select
 from test_indexer import dump, follow, open_store
 
 from service import tables as t
+from service.chainstore import ChainStore
 
 BLOCKS = script.whole_job().blocks[1:]  # what happens, in order; forks happen between
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Take `depth` blocks back, then mine what is next, with empty blocks where `gaps` says so."""
+    """Take `depth` blocks back, then mine what is next.
+
+    Bit by bit, `gaps` says which blocks are empty, and `looks` after which the indexer looks.
+    """
 
     depth: int
     length: int
     gaps: int
-    is_followed: bool
+    looks: int
 
 
 TURNS = st.lists(
@@ -33,7 +37,7 @@ TURNS = st.lists(
         depth=st.integers(0, 12),
         length=st.integers(1, 6),
         gaps=st.integers(0, 63),
-        is_followed=st.booleans(),
+        looks=st.integers(0, 63),
     ),
     min_size=1,
     max_size=6,
@@ -47,7 +51,7 @@ class ForkingChain:
         self.chain = ScriptedChain()
         self._played: list[int] = [0]  # how many of BLOCKS have happened by each block
 
-    def take(self, turn: Turn, number: int) -> None:
+    def take(self, turn: Turn, number: int, store: ChainStore) -> None:
         height = max(0, len(self._played) - 1 - turn.depth)
         self.chain = self.chain.fork(height)
         del self._played[height + 1 :]
@@ -58,6 +62,8 @@ class ForkingChain:
             scripts = [lambda ref, e=event: _moved(e, ref) for event in events]
             self.chain.mine(scripts, salt=f"{number}")
             self._played.append(done if is_empty else done + 1)
+            if turn.looks >> place & 1:
+                follow(self.chain, store)
 
 
 @settings(
@@ -66,15 +72,14 @@ class ForkingChain:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(turns=TURNS)
+@example(turns=[Turn(0, 6, 0, 0b111111), Turn(3, 3, 1, 0b111)])  # from a block that was looked at
 def test_the_database_equals_that_of_an_indexer_that_saw_the_last_branch_only(
     database: Engine, turns: list[Turn]
 ) -> None:
     store, forking = open_store(database), ForkingChain()
     store.clear()
     for number, turn in enumerate(turns):
-        forking.take(turn, number)
-        if turn.is_followed:
-            follow(forking.chain, store)
+        forking.take(turn, number, store)
     follow(forking.chain, store)
     check_checkpoints(database, forking.chain)
     seen = dump_chain(database)
@@ -86,8 +91,7 @@ def test_the_database_equals_that_of_an_indexer_that_saw_the_last_branch_only(
 def test_reindexing_gives_the_same_bytes_as_following_did(database: Engine) -> None:
     store, forking = open_store(database), ForkingChain()
     for number, depth in enumerate((0, 2, 0, 5, 1)):
-        forking.take(Turn(depth, 5, gaps=0b101, is_followed=True), number)
-        follow(forking.chain, store)
+        forking.take(Turn(depth, 5, gaps=0b101, looks=0b11111), number, store)
     live = dump_chain(database)
     assert store.rederive() == sum(len(events) for _, events in forking.chain.blocks)
     assert dump_chain(database) == live
