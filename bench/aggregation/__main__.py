@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.aggregation.inputs import Inputs, make_inputs, map_updates, measure_reading
+from bench.aggregation.inputs import Inputs, Timing, make_inputs, map_updates, measure_reading
 from bench.aggregation.memory import measure_memory
 from bench.aggregation.ours import ATTACKERS, RULES, THREADS, agrees, is_exact, run, zeros
 from bench.aggregation.report import Row, is_within_targets, print_table, write_results
@@ -73,39 +73,48 @@ class Bench:
             for name in rivals
         }
         reading, ours = [], []
-        theirs: dict[str, list[float]] = {name: [] for name in rivals}
+        theirs: dict[str, list[Timing]] = {name: [] for name in rivals}
         samples: dict[str, list[float]] = {}
         for _ in range(self.repeats):
             reading.append(measure_reading(updates, THREADS))
-            seconds, model = run(rule, parent, updates)
-            ours.append(seconds)
+            timing, model = run(rule, parent, updates)
+            ours.append(timing)
             for name in rivals:
-                if not reasons[name] and sum(theirs[name]) < self.most_seconds:
-                    seconds, samples[name] = peer.run(name, rule, attackers)
-                    theirs[name].append(seconds)
-        exact, size = is_exact(rule, parent, updates, model), inputs.bytes / 1e9
+                if not reasons[name] and sum(t.seconds for t in theirs[name]) < self.most_seconds:
+                    timing, samples[name] = peer.run(name, rule, attackers)
+                    theirs[name].append(timing)
         row = {
             "rule": rule,
             "n": len(updates),
             "params": inputs.params,
-            "ours_gbps": round(size / min(ours), 3),
-            "peer": None,
-            "peer_gbps": None,
-            "read_gbps": round(size / min(reading), 3),
-            "exact": exact,
-            "agrees": None,
+            **_speeds("ours", ours, inputs),
+            **_speeds("read", reading, inputs),
+            "exact": is_exact(rule, parent, updates, model),
             "threads": THREADS,
-            "skipped": None if rivals else "no peer has it",
         }
-        if not rivals:
-            yield row
         for name in rivals:
-            row |= {"peer": name, "skipped": reasons[name], "peer_gbps": None, "agrees": None}
-            if theirs[name]:
-                best = size / min(theirs[name])
-                self.known[name, rule] = normalise(rule, best, len(updates))
-                row |= {"peer_gbps": round(best, 4), "agrees": agrees(model, samples[name])}
-            yield dict(row)
+            found = theirs[name]
+            if found:
+                gbps = inputs.bytes / 1e9 / min(timing.seconds for timing in found)
+                self.known[name, rule] = normalise(rule, gbps, len(updates))
+            yield row | {
+                "peer": name,
+                **_speeds("peer", found, inputs),
+                "agrees": agrees(model, samples[name]) if name in samples else None,
+                "skipped": reasons[name],
+            }
+        if not rivals:
+            without = {"peer": None, "agrees": None, "skipped": "no peer has it"}
+            yield row | without | _speeds("peer", [], inputs)
+
+
+def _speeds(whose: str, timings: Sequence[Timing], inputs: Inputs) -> dict[str, float | None]:
+    """GB/s by the clock, and GB per second of processor time; the best of each."""
+    size = inputs.bytes / 1e9
+    return {
+        f"{whose}_gbps": round(size / min(t.seconds for t in timings), 4) if timings else None,
+        f"{whose}_gb_per_cpu_s": round(size / min(t.cpu for t in timings), 4) if timings else None,
+    }
 
 
 def measure(options: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Row]]:

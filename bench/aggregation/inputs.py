@@ -58,8 +58,24 @@ def _map(path: Path, params: int) -> NDArray[np.float32]:
     return np.memmap(path, np.float32, "r", shape=(params,))
 
 
-def measure_reading(updates: Sequence[ScoredUpdate], threads: int) -> float:
-    """Seconds to read every number once: an inner product with itself, a chunk at a time.
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """`cpu`: seconds of all threads together, which other work on the machine does not lengthen."""
+
+    seconds: float
+    cpu: float
+
+
+class Stopwatch:
+    def __init__(self) -> None:
+        self._began, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> Timing:
+        return Timing(time.perf_counter() - self._began, time.process_time() - self._cpu)
+
+
+def measure_reading(updates: Sequence[ScoredUpdate], threads: int) -> Timing:
+    """Time to read every number once: an inner product with itself, a chunk at a time.
 
     By numpy's BLAS, on one thread for each of ours; there is nothing faster to read with in it.
     """
@@ -69,8 +85,8 @@ def measure_reading(updates: Sequence[ScoredUpdate], threads: int) -> float:
         for tensor in update.delta.values()
         for at in range(0, tensor.size, _CHUNK)
     ]
-    began = time.perf_counter()
+    watch = Stopwatch()
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(lambda chunk: float(np.dot(chunk, chunk)), chunks):
             pass
-    return time.perf_counter() - began
+    return watch.read()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Sequence
 
 import numpy as np
 
+from bench.aggregation.inputs import Stopwatch, Timing
 from commonweal.learning.aggregation import ScoredUpdate, aggregate
 from commonweal.learning.aggregation.blocks import BLOCK, NumpyKernels
 from commonweal.learning.aggregation.compiled import choose_kernels
@@ -40,11 +40,11 @@ def zeros(updates: Sequence[ScoredUpdate]) -> Weights:
     return {name: np.zeros_like(tensor) for name, tensor in updates[0].delta.items()}
 
 
-def run(rule: str, parent: Weights, updates: Sequence[ScoredUpdate]) -> tuple[float, Weights]:
-    """Seconds and the model."""
-    began = time.perf_counter()
+def run(rule: str, parent: Weights, updates: Sequence[ScoredUpdate]) -> tuple[Timing, Weights]:
+    """Its time and the model."""
+    watch = Stopwatch()
     model = aggregate(RULES[rule], parent, updates, threads=THREADS)
-    return time.perf_counter() - began, model
+    return watch.read(), model
 
 
 def is_exact(rule: str, parent: Weights, updates: Sequence[ScoredUpdate], model: Weights) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from bench.aggregation.inputs import Inputs
+from bench.aggregation.inputs import Inputs, Timing
 from commonweal.errors import CommonwealError
 
 _SCRIPT = Path(__file__).with_name("peer.py")
@@ -45,10 +45,10 @@ class PeerFailed(CommonwealError):
 class Peer:
     process: subprocess.Popen[str]
 
-    def run(self, peer: str, rule: str, attackers: int) -> tuple[float, list[float]]:
-        """Seconds, and a hundredth of the result."""
+    def run(self, peer: str, rule: str, attackers: int) -> tuple[Timing, list[float]]:
+        """Its time, and a hundred numbers of the result."""
         answer = self._ask({"peer": peer, "rule": rule, "attackers": attackers})
-        return answer["seconds"], answer["sample"]
+        return Timing(answer["seconds"], answer["cpu"]), answer["sample"]
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         stdin, stdout = self.process.stdin, self.process.stdout

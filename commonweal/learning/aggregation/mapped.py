@@ -11,22 +11,21 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-_LEAST = 64 * 2**10  # bytes that are worth a system call
-# With a page the kernel maps what it holds together with it, up to 2 MiB: the next block brings
-# back the end of this one, so that goes once more with the next.
-_AROUND = 2 * 2**20
+# With a page the kernel maps what it holds together with it, up to so much; it costs as much as
+# reading to let go of that and to map it again, so it is done once per piece of the file.
+_PIECE = 2 * 2**20
 
 
 def give_back(rows: Iterable[NDArray[np.float32]]) -> None:
-    """Let go of the rows' pages, but for a last one that goes on: they are read again if needed."""
+    """Let go of the pieces of files that end within the rows; they are read again if needed."""
     for row in rows:
-        if row.flags.writeable or row.nbytes < _LEAST or (file := _find_map(row)) is None:
+        if row.flags.writeable or (file := _find_map(row)) is None:
             continue
         start = row.ctypes.data - np.frombuffer(file, np.uint8).ctypes.data
-        first = max(0, start - _AROUND) // mmap.PAGESIZE * mmap.PAGESIZE
-        last = (start + row.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+        first, last = start // _PIECE, (start + row.nbytes) // _PIECE
         if last > first:
-            file.madvise(mmap.MADV_DONTNEED, first, last - first)
+            before = max(0, first - 1)  # a slower thread may have brought it back
+            file.madvise(mmap.MADV_DONTNEED, before * _PIECE, (last - before) * _PIECE)
 
 
 def _find_map(row: NDArray[np.float32]) -> mmap.mmap | None:

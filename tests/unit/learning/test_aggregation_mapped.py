@@ -33,7 +33,7 @@ def test_pages_that_were_read_are_given_back(file):
     total = row.sum(dtype=np.float64)
     assert resident_mib() - before > 15
     give_back([row])
-    assert resident_mib() - before < 1
+    assert resident_mib() - before < 3  # all but the file's last piece
     assert row.sum(dtype=np.float64) == total
 
 
