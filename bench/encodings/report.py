@@ -37,10 +37,10 @@ def _row(measured: Measured, setting: Setting, table: str) -> Row:
         "bytes": round(size),
         "times_smaller": round(dense / size, 2),
         "accuracy": round(float(accuracies.mean()), 4),
-        "accuracy_error": _error(accuracies),
+        "accuracy_error": _error(accuracies, 4),
         "fp32_accuracy": round(float(fp32.mean()), 4),
         "points_lost": round(100 * float((fp32 - accuracies).mean()), 2),
-        "points_lost_error": round(100 * _error(fp32 - accuracies), 2),
+        "points_lost_error": _error(100 * (fp32 - accuracies), 2),
         "rounds": setting.rounds,
         "local_steps": setting.steps,
         "samples_per_update": setting.samples,
@@ -57,11 +57,11 @@ def _mean_bytes(results: Sequence[Result]) -> float:
     return float(np.mean([result.bytes for result in results]))
 
 
-def _error(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    """Standard error of the mean; nothing can be said of one seed."""
+def _error(values: np.ndarray[tuple[int], np.dtype[np.float64]], places: int) -> float | None:
+    """Standard error of the mean; of one seed nothing can be said."""
     if len(values) < 2:
-        return 0.0
-    return round(float(values.std(ddof=1) / np.sqrt(len(values))), 4)
+        return None
+    return round(float(values.std(ddof=1) / np.sqrt(len(values))), places)
 
 
 def plot(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -87,7 +87,7 @@ def plot(rows: Sequence[Row], folder: Path) -> list[Path]:
 def _scatter(axes: Any, rows: Sequence[Row], table: str, name: str, label: str) -> None:
     for row in rows:
         if row["table"] == table:
-            point, error = (row[name], 100 * row["accuracy"]), 100 * row["accuracy_error"]
+            point, error = (row[name], 100 * row["accuracy"]), 100 * (row["accuracy_error"] or 0.0)
             axes.errorbar(*point, yerr=error, fmt="o", capsize=3)
             axes.annotate(row["encoding"], point, xytext=(5, 5), textcoords="offset points")
     axes.set_xscale("log")
