@@ -51,7 +51,8 @@ dev: setup ## the same network, kept running for development
 # Two halves of about the same length, beside each other.
 test: check compile ## all of the below, as CI runs it
 	@$(MAKE) --no-print-directory --jobs=2 first-half second-half
-	@echo "Left out, each to be run by hand: make differential and make lifecycles (long runs of what ran here in short),"
+	@echo "Left out, each to be run by hand: make chaos (a fault in every phase of a job, on real processes; hours),"
+	@echo "make differential and make lifecycles (long runs of what ran here in short),"
 	@echo "make contracts-deep (the invariants at length), make planted (a bug for each, which must turn it red),"
 	@echo "make mutation (the contracts changed in thousands of places, one at a time: a test must fail for each),"
 	@echo "make coverage (branch coverage of the contracts), make slither (static analysis of the contracts), make proofs (their money and signature rules, by halmos),"
