@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from commonweal.errors import InvalidInput
 
 COPY_COSINE = 0.997
-# Honest updates of one member reach 0.998 from round to round when its data are few and of one
+# Honest updates of one member exceed 0.997 from round to round when its data are few and of one
 # or two classes (an exact copy: 1).
 _RESENT_COSINE = 0.9995
 _FEW = 4  # updates, from which on the usual distance between them can be told
