@@ -118,7 +118,7 @@ def _at(array: NDArray[np.generic]) -> int:
 
 def _pointers(rows: Rows) -> NDArray[np.uintp]:
     """Valid as long as the rows are."""
-    return np.array([row.ctypes.data for row in rows], np.uintp)
+    return np.array([row.__array_interface__["data"][0] for row in rows], np.uintp)
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ So memory does not grow with the updates, whatever the kernel would keep in its 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +16,27 @@ from numpy.typing import NDArray
 _PIECE = 2 * 2**20
 
 
-def give_back(rows: Iterable[NDArray[np.float32]]) -> None:
-    """Let go of the pieces of files that end within the rows; they are read again if needed."""
-    for row in rows:
-        if row.flags.writeable or (file := _find_map(row)) is None:
-            continue
-        start = row.ctypes.data - np.frombuffer(file, np.uint8).ctypes.data
-        first, last = start // _PIECE, (start + row.nbytes) // _PIECE
-        if last > first:
-            before = max(0, first - 1)  # a slower thread may have brought it back
-            file.madvise(mmap.MADV_DONTNEED, before * _PIECE, (last - before) * _PIECE)
+@dataclass(frozen=True, slots=True)
+class MappedTensor:
+    """Where a tensor lies in a file that is mapped read-only; `start` in bytes."""
+
+    file: mmap.mmap
+    start: int
+
+    def give_back(self, first: int, end: int) -> None:
+        """Let go of the pieces that end in these bytes of the tensor; read again if needed."""
+        piece, last = (self.start + first) // _PIECE, (self.start + end) // _PIECE
+        if last > piece:
+            before = max(0, piece - 1)  # a slower thread may have brought it back
+            self.file.madvise(mmap.MADV_DONTNEED, before * _PIECE, (last - before) * _PIECE)
 
 
-def _find_map(row: NDArray[np.float32]) -> mmap.mmap | None:
-    base: object = row
+def find_mapped(tensor: NDArray[np.float32]) -> MappedTensor | None:
+    """None for a tensor in memory, or one that may be written to."""
+    base: object = tensor
     while isinstance(base, np.ndarray | memoryview):
         base = base.base if isinstance(base, np.ndarray) else base.obj
-    return base if isinstance(base, mmap.mmap) else None
+    if tensor.flags.writeable or not isinstance(base, mmap.mmap):
+        return None
+    start = tensor.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data
+    return MappedTensor(base, start)
