@@ -18,6 +18,8 @@ contract AppealsTest is AppealKit {
         uint256 before = token.balanceOf(who);
         appeals.takeOwed(who);
         assertEq(token.balanceOf(who) - before, expected, why);
+        vm.expectRevert(abi.encodeWithSelector(IAppeals.NothingOwed.selector, who));
+        appeals.takeOwed(who);
     }
 
     /// Nothing is left in the contract once all is paid out, and the registry holds what its books say.
@@ -51,14 +53,22 @@ contract AppealsTest is AppealKit {
         uint256 slash = slashLast(1);
         uint256 appeal = appealSlash(slash);
         judgeAppeal(appeal, 3);
-        vm.expectRevert(); // frozen
-        registry.settleSlash(slash);
+        waitWhileFrozen(slash);
         waitForClose(appeal);
         paidOut(APPELLANT, 0, "lost");
         paidOut(TREASURY, BOND, "an invalid update has no prover who could win");
         registry.settleSlash(slash);
         assertEq(token.balanceOf(TREASURY), BOND + SLASH, "treasury");
         checkBooks(0);
+    }
+
+    /// However long the appeal lasts.
+    function waitWhileFrozen(uint256 slash) private {
+        uint256 before = vm.snapshotState();
+        vm.warp(block.timestamp + 365 days);
+        vm.expectRevert(abi.encodeWithSelector(IProviderRegistry.NotYet.selector, block.timestamp, type(uint64).max));
+        registry.settleSlash(slash);
+        vm.revertToState(before);
     }
 
     function test_the_prover_of_an_upheld_absence_gets_half_of_the_bond() public {
@@ -117,6 +127,18 @@ contract AppealsTest is AppealKit {
         assertEq(allStakes(), stakes, "made whole");
         vm.expectRevert(abi.encodeWithSelector(IAppeals.StageWrong.selector, appeal, Stage.Closed, Stage.Decided));
         appeals.advance(appeal);
+    }
+
+    /// Its committee stands aside in the appeal of an absence, and of no other fault in that round.
+    function test_only_an_absence_is_appealed_against_its_committee() public {
+        (uint256 slash,) = absence();
+        uint256 appeal = appealSlash(slash);
+        assertEq(appeals.caseOf(appeal).committee, committeeWord(0), "committee");
+        bytes32[2] memory words = [keccak256("one"), keccak256("two")];
+        (bytes memory a, bytes memory b) = (signUpdate(0, 1, words[0]), signUpdate(0, 1, words[1]));
+        faults.proveEquivocation(job, 1, Slot.UpdateCommitment, words[0], a, words[1], b);
+        appeal = appealSlash(registry.slashCount());
+        assertEq(appeals.caseOf(appeal).committee, 0, "nobody to exclude");
     }
 
     /// The committee of three loses its third to a deadline. Returns the slash and who was absent.

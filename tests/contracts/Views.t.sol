@@ -266,6 +266,32 @@ contract ViewsTest is RoundKit {
         assertEq(rounds.isEngaged(job, member), sits, "engaged");
     }
 
+    /// Nobody both trains and judges here, so each is paid for one thing.
+    function test_judges_and_trainers_are_credited_apart() public {
+        toAttest(1, TRAINERS);
+        attest(1, modelOf(1), range(0, 3));
+        (bytes memory scores, bytes memory shares) = expectedTally();
+        finalise(1);
+        uint256 quantum = board.jobOf(job).quantum;
+        uint256 pool = PRICE - PRICE / 5 - PRICE / 20; // less validatorShareBps and coordinatorShareBps
+        uint256 sum;
+        for (uint256 i = 0; i < TRAINERS; ++i) {
+            sum += at(scores, i);
+        }
+        for (uint256 i = 0; i < TRAINERS; ++i) {
+            assertEq(board.memberOf(job, i).credit, pool * at(scores, i) / (sum * quantum) * quantum, "trainer");
+        }
+        for (uint256 seat = 0; seat < 3; ++seat) {
+            uint256 due = PRICE / 5 / 3 * at(shares, seat) / 10_000 / quantum * quantum;
+            assertTrue(due != 0, "a share for each seat");
+            assertEq(board.memberOf(job, committee[seat]).credit, due, "judge");
+        }
+    }
+
+    function at(bytes memory packed, uint256 i) private pure returns (uint256) {
+        return uint256(uint8(packed[2 * i])) << 8 | uint8(packed[2 * i + 1]);
+    }
+
     // Rules
 
     function testFuzz_a_version_keeps_its_rules(uint32 delay, uint16 bps, uint256 version) public {

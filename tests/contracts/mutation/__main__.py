@@ -2,8 +2,8 @@
 
 Changes the contracts in one place at a time and expects a test to fail. WORD: only files whose name
 contains one, in this order. Continues where the last run ended (bench/results/mutation.json). A
-mutant that survives is suspect until --again has tried it with more fuzzing; whatever survives that
-must be killed by a new test or explained in survivors.toml.
+mutant that survives the nearest tests is suspect until --again has tried it with all of them;
+whatever survives these must be killed by a new test or explained in survivors.toml.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .bench import FEW, MANY, Bench
+from .bench import Bench
 from .generator import Mutation, generate, read_trees
 from .results import Results, adopt, read_results, write_results
 from .session import Session
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         print("\n".join(_describe(each) for each in chosen))
         return len(stale) != 0
     until = time.monotonic() + 60 * options.minutes
-    _run(mutations, chosen, results, until, MANY if options.again else FEW)
+    _run(mutations, chosen, results, until, thorough=options.again)
     unexplained = _report(results, {each.key for each in explanations})
     return 1 if stale or unexplained else 0
 
@@ -52,7 +52,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=1e6, help="begin none after that many")
     parser.add_argument("--sample", type=int, default=10**9, help="that many at random")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--again", action="store_true", help="what survived, with more fuzzing")
+    parser.add_argument("--again", action="store_true", help="what survived, with all tests")
     parser.add_argument("--list", action="store_true", help="show them and run none")
     parser.add_argument("words", nargs="*", metavar="WORD")
     return parser.parse_args(arguments)
@@ -79,20 +79,20 @@ def _run(
     chosen: Sequence[Mutation],
     results: Results,
     until: float,
-    fuzz_runs: int,
+    thorough: bool,
 ) -> None:
     project = Path.cwd()
     cloth = weave_all(mutations, project, FOLDER)
     live = (FOLDER / "live").resolve()
     with Session(project, live) as session:
-        bench = Bench(project, cloth, live, session, fuzz_runs)
+        bench = Bench(project, cloth, live, session, thorough)
         bench.reset()
         for number, mutation in enumerate(chosen, 1):
             if time.monotonic() >= until:
                 break
             began = time.monotonic()
             verdict, by = bench.judge(mutation)
-            if verdict == "survived" and fuzz_runs == FEW:
+            if verdict == "survived" and not thorough:
                 verdict = "suspect"
             results.note(mutation, verdict)
             write_results(RESULTS, results)

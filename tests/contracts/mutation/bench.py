@@ -14,22 +14,23 @@ from tests.contracts.planted.runner import ARTIFACTS, Outcome, mutated
 
 from .generator import Mutation
 from .session import OutOfTime, Session
-from .targets import affected, seeing_tests
+from .targets import affected, nearest_tests, seeing_tests
 from .woven import Cloth, switch_on
 
 TIMEOUT = 300  # seconds for one test file
-FEW, MANY = 4, 128  # fuzz runs: most mutants fall at once; those that survive are tried again
+FEW, MANY = 4, 128  # fuzz runs, at first and for those that survive
 
 
 @dataclass
 class Bench:
-    """`live`: the folder from which the session's tests load the contracts."""
+    """`live`: the folder from which the session's tests load the contracts. `thorough`: every test
+    that can see a mutant, with much fuzzing, instead of the nearest ones with little."""
 
     project: Path
     cloth: Cloth
     live: Path
     session: Session
-    fuzz_runs: int
+    thorough: bool
     _order: dict[str, list[str]] = field(default_factory=dict)
     _passing: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -43,7 +44,7 @@ class Bench:
         number = self.cloth.number_of(mutation)
         if number is None:
             return self._judge_alone(mutation)
-        order = self._order.setdefault(mutation.file, list(seeing_tests(mutation.file)))
+        order = self._order.setdefault(mutation.file, self._tests_for(mutation.file))
         for test in order:
             self._passing_in(test)
         names = affected(mutation.file)
@@ -56,7 +57,7 @@ class Bench:
     def _judge_alone(self, mutation: Mutation) -> tuple[str, str]:
         """For what no switch can express: compiled for itself."""
         source = mutation.apply((self.project / mutation.file).read_bytes()).decode()
-        order = list(seeing_tests(mutation.file))
+        order = self._tests_for(mutation.file)
         for test in order:
             self._passing_in(test)
         with mutated(mutation.file, source, self.project) as artifacts:
@@ -71,7 +72,7 @@ class Bench:
     def _try(self, order: list[str]) -> tuple[str, str]:
         for test in list(order):
             try:
-                tested = self.session.run(test, self.fuzz_runs, TIMEOUT)
+                tested = self.session.run(test, MANY if self.thorough else FEW, TIMEOUT)
             except OutOfTime:
                 return "timeout", test
             failed = tested.failed & self._passing[test]
@@ -80,6 +81,9 @@ class Bench:
                 order.insert(0, test)
                 return "killed", min(failed)
         return "survived", ""
+
+    def _tests_for(self, file: str) -> list[str]:
+        return list(seeing_tests(file) if self.thorough else nearest_tests(file))
 
     def _passing_in(self, test: str) -> frozenset[str]:
         if test not in self._passing:

@@ -16,7 +16,7 @@ from typing import Any
 from .generator import Mutation
 
 # timeout: the tests do not end, which somebody would notice. unchanged: the compiled code is equal.
-# suspect: survived a few fuzz runs, and has not been tried with many.
+# suspect: survived the nearest tests, and has not been tried with all of them.
 VERDICTS = ("killed", "timeout", "suspect", "survived", "unchanged", "uncompilable")
 
 

@@ -23,14 +23,14 @@ DEPLOYED = (
 _ROUNDS = ("Rounds", "RoundFailures", "RoundRefusals")
 _BOARD = ("JobBoard", "Membership", "Rewards")
 _NEAREST = {
-    "contracts/Appeals.sol": ("Appeals", "Juries"),
+    "contracts/Appeals.sol": ("Appeals", "Juries", "Verdicts"),
     "contracts/Ballots.sol": _ROUNDS,
     "contracts/Faults.sol": ("Faults", "Operators"),
     "contracts/JobBoard.sol": _BOARD,
     "contracts/JobStore.sol": _BOARD,
     "contracts/Juries.sol": ("Juries", "Appeals"),
     "contracts/Membership.sol": ("Membership", "Rosters"),
-    "contracts/ModelLedger.sol": _ROUNDS,
+    "contracts/ModelLedger.sol": ("Verdicts", *_ROUNDS),
     "contracts/Parameters.sol": ("Parameters", "Governance"),
     "contracts/ProviderRegistry.sol": ("ProviderRegistry", "Faults"),
     "contracts/Rewards.sol": ("Rewards", "Rounds"),
@@ -42,9 +42,9 @@ _NEAREST = {
     "contracts/libraries/CompactSignatures.sol": _ROUNDS,
     "contracts/libraries/Headers.sol": ("Rounds",),
     "contracts/libraries/JobRules.sol": ("JobBoard",),
-    "contracts/libraries/Payments.sol": ("Rounds", "Tally"),
+    "contracts/libraries/Payments.sol": ("Rounds", "Views"),
     "contracts/libraries/RoundState.sol": _ROUNDS,
-    "contracts/libraries/SumTree.sol": ("Membership", "Rounds"),
+    "contracts/libraries/SumTree.sol": ("Rounds", "Membership"),
     "contracts/libraries/Tally.sol": ("Rounds",),
     "contracts/libraries/TokenTransfer.sol": ("Hostile",),
     "contracts/libraries/VerdictTree.sol": ("Faults", "Appeals"),
@@ -67,9 +67,12 @@ _IMPORT = re.compile(r'^import [^;]*?"(\.[^"]+)";', re.MULTILINE)
 def seeing_tests(file: str) -> tuple[str, ...]:
     """Every test file that may notice a mutant of `file`, the nearest first."""
     every = (path.name.removesuffix(".t.sol") for path in sorted(TESTS.glob("*.t.sol")))
-    near = [name for name in _NEAREST[file] if name not in _BLIND]
-    names = dict.fromkeys([*near, *(name for name in every if name not in _BLIND)])
-    return tuple(f"tests/contracts/{name}.t.sol" for name in names)
+    others = (f"tests/contracts/{name}.t.sol" for name in every if name not in _BLIND)
+    return tuple(dict.fromkeys([*nearest_tests(file), *others]))
+
+
+def nearest_tests(file: str) -> tuple[str, ...]:
+    return tuple(f"tests/contracts/{name}.t.sol" for name in _NEAREST[file] if name not in _BLIND)
 
 
 @cache

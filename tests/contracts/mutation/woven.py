@@ -37,7 +37,7 @@ class Loom:
         """Compiled code of all contracts, no mutant switched on, goes to `artifacts`."""
         self._copy_project()
         for number, mutation in enumerate(mutations, FIRST):
-            if mutation.change.form == "modifier":
+            if not _can_be_woven(mutation):
                 self.left.append(mutation)
             else:
                 self.numbers[number] = mutation
@@ -77,6 +77,11 @@ class Loom:
             self.left.append(self.numbers.pop(number))
 
 
+def _can_be_woven(mutation: Mutation) -> bool:
+    """A constructor does not run in the code whose end the switches read."""
+    return mutation.change.form != "modifier" and mutation.function != "constructor"
+
+
 def _find(written: Mapping[str, Woven], error: Mapping[str, object]) -> set[int]:
     woven = written.get(str(error["file"]))
     if woven is None:
@@ -109,7 +114,11 @@ def weave_all(mutations: Sequence[Mutation], project: Path, folder: Path) -> Clo
         done.write_text(key)
     text = "".join(path.read_text() for path in (folder / "project/contracts").rglob("*.sol"))
     woven = {int(number) for number in re.findall(r"mutantIsOn\((\d+)\)", text)}
-    numbers = {each.key: number for number, each in enumerate(mutations, FIRST) if number in woven}
+    numbers = {
+        each.key: number
+        for number, each in enumerate(mutations, FIRST)
+        if number in woven and _can_be_woven(each)
+    }
     return Cloth(artifacts, numbers)
 
 
