@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { SAID } from "./format.js";
 
 const FAINTEST = 0.35;
+const COLOURED = ["verified", "rejected", "invalid", "unavailable", "unrevealed"];
 
 /** Paints one cell; `cell` is undefined while it is not loaded. `best`: the score of full strength. */
 export function paintCell(context, style, [x, y], size, cell, best) {
@@ -14,7 +15,7 @@ export function paintCell(context, style, [x, y], size, cell, best) {
     box(context, x + inset, y + inset, side);
     return;
   }
-  context.fillStyle = context.strokeStyle = colour(cell.state in SIGNS ? cell.state : "muted");
+  context.fillStyle = context.strokeStyle = colour(COLOURED.includes(cell.state) ? cell.state : "muted");
   context.lineWidth = Math.max(1.5, size / 12);
   context.globalAlpha = cell.state === "verified" ? FAINTEST + (1 - FAINTEST) * (cell.score / best) : 1;
   SIGNS[cell.state]?.(context, x + inset, y + inset, side, colour);
