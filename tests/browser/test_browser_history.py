@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from conftest import playwright
 
 from bench.page.__main__ import start
 from bench.page.browser import measure_load
@@ -39,7 +40,7 @@ def test_any_cell_of_the_matrix_is_reached_by_keyboard(browser, pages):
     for key in ("ArrowDown", "Home", "PageDown", "ArrowRight"):
         page.keyboard.press(key)
     said = page.locator(".matrix-said")
-    page.wait_for_function("!document.querySelector('.matrix-said').innerText.includes('loading')")
+    playwright.expect(said).not_to_contain_text("loading", timeout=60_000)
     assert "Member 10 " in said.inner_text()
     assert "round 2:" in said.inner_text()
     nodes = page.evaluate("document.querySelectorAll('*').length")

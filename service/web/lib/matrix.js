@@ -89,6 +89,7 @@ export class Matrix {
     try {
       const answer = await this.fetchBand(number * BAND + 1, (number + 1) * BAND);
       this.bands.set(number, { first: answer.first, members: answer.members, states: fromBase64(answer.states), scores: new DataView(fromBase64(answer.scores).buffer) });
+      if (this.cursor && this.bandOf(this.cursor.round) === number) this.said.textContent = this.describe(this.cursor);
       this.draw();
     } catch {
       setTimeout(() => { if (this.bands.get(number)) this.bands.get(number).isStale = true; }, 3000);
