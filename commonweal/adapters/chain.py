@@ -65,6 +65,7 @@ __all__ = ["Block", "BlockUnknown", "ChainReader", "ContractReverted"]
 T = TypeVar("T")
 
 _MEMBERS_PAGE = 256
+_ANY_LOGS = b"\xff"  # where a chain tells no bloom filter, a block may have logs
 _LISTENED = tuple(name for name in CONTRACTS if name not in ("CommonwealToken", "AccessManager"))
 _JOB_EVENTS = frozenset(
     kind.__name__
@@ -275,7 +276,7 @@ class ChainReader:
             bytes(block["hash"]),
             bytes(block["parentHash"]),
             block["timestamp"],
-            any(block["logsBloom"]),
+            any(block.get("logsBloom", _ANY_LOGS)),
         )
 
     def _ask_for_block(self, which: int | str) -> BlockData:

@@ -16,6 +16,7 @@ import service
 from commonweal.errors import CommonwealError
 from service.api import errors as http
 
+PACKAGES = (commonweal, service, node_agent)
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (`[^|]+`) \|", re.MULTILINE)
 CODE = re.compile(r"`([a-z][a-z0-9-]+)`")
@@ -30,11 +31,12 @@ def documented() -> list[str]:
 
 @pytest.fixture(scope="module")
 def codes() -> set[str]:
-    for package in (commonweal, service, node_agent):
+    for package in PACKAGES:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    ours = [kind for kind in _descendants(CommonwealError) if "tests" not in kind.__module__]
+    names = {package.__name__ for package in PACKAGES}
+    ours = [e for e in _descendants(CommonwealError) if e.__module__.partition(".")[0] in names]
     return {kind.code for kind in ours} | set(http._HTTP_CODES.values()) | set(_answered())
 
 
