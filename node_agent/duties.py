@@ -102,6 +102,7 @@ class Duties:
     def _join(self, action: Join, job: JobView, now: int) -> JoinMessage:
         spec = self.models.fetch_spec(job.job.parameters.spec_digest)
         self.data.fetch(spec)
+        self.models.require_initial(job.job.parameters.initial_model)
         signed = self._joins.get(action)
         if signed is None or signed.deadline < now + _JOIN_SECONDS // 10:
             proof = self._find_proof(job)
@@ -252,6 +253,8 @@ class Duties:
     def _fetch_model(self, job: JobView) -> tuple[JobSpec, Weights]:
         with timed(log, "content", job=job.job.job, round=job.round.round):
             spec = self.models.fetch_spec(job.job.parameters.spec_digest)
+            if job.round.parent_model == job.job.parameters.initial_model:
+                self.models.require_initial(job.round.parent_model)
             return spec, self.models.fetch_weights(job.round.parent_model, spec)
 
     def _fetch_record(self, job: JobView, view: NodeView) -> RoundRecord:

@@ -37,11 +37,12 @@ from commonweal.protocol.manifests import (
     manifest_cid,
 )
 from commonweal.protocol.merkle import compute_contributors, compute_verdict_leaf
-from commonweal.protocol.specs import JobSpec, ModelSpec
+from commonweal.protocol.specs import JobSpec, ModelSpec, ServerOptimiserSpec
 from commonweal.protocol.types import Address, Digest, Verdict
 from node_agent.errors import JobNotServed, ModelUnusable
 
 _KEPT = 3
+_MomentsKey = tuple[Digest, ModelSpec, ServerOptimiserSpec]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class ModelLibrary:
         self._fetcher = fetcher
         self._specs: dict[Digest, JobSpec] = {}
         self._weights: OrderedDict[tuple[Digest, ModelSpec], Weights] = OrderedDict()
-        self._moments: tuple[Digest, Weights] | None = None  # of the newest model
+        self._moments: tuple[_MomentsKey, Weights] | None = None  # of the newest model
 
     def fetch_spec(self, digest: Digest) -> JobSpec:
         """Raises ContentNotFound; JobNotServed for what is no job spec."""
@@ -71,6 +72,19 @@ class ModelLibrary:
                 raise JobNotServed("the job's digest is not a job spec", digest=digest.hex())
             self._specs[digest] = manifest
         return self._specs[digest]
+
+    def require_initial(self, digest: Digest) -> None:
+        """A job starts from a model without a past: its moments could not be what they say.
+
+        Raises ContentNotFound; JobNotServed for what is no initial model.
+        """
+        try:
+            manifest = self._fetcher.fetch_manifest(digest)
+        except InvalidManifest as error:
+            raise JobNotServed(error.message, **error.details) from error
+        if not isinstance(manifest, ModelManifest) or manifest.parent is not None:
+            message = "the job does not start from an initial model"
+            raise JobNotServed(message, digest=digest.hex())
 
     def fetch_weights(self, digest: Digest, spec: JobSpec) -> Weights:
         """Read-only. Raises ContentNotFound, ModelUnusable and the content store's errors."""
@@ -92,9 +106,9 @@ class ModelLibrary:
         Raises as `fetch_weights` does.
         """
         weights = self.fetch_weights(digest, spec)
-        known = self._moments
-        if known is None or known[0] != digest:
-            self._moments = known = (digest, self._fetch_moments(digest, spec))
+        key, known = _moments_key(digest, spec), self._moments
+        if known is None or known[0] != key:
+            self._moments = known = (key, self._fetch_moments(digest, spec))
         return GlobalModel(weights, known[1])
 
     def _fetch_moments(self, digest: Digest, spec: JobSpec) -> Weights:
@@ -139,7 +153,7 @@ class ModelLibrary:
         self._store.pin(self._store.put_block(block))
         digest = compute_digest(block)
         self._keep((digest, spec.model), model.weights)
-        self._moments = (digest, model.moments)
+        self._moments = (_moments_key(digest, spec), model.moments)
         return digest
 
     def _keep(self, key: tuple[Digest, ModelSpec], weights: Weights) -> Weights:
@@ -147,6 +161,11 @@ class ModelLibrary:
         while len(self._weights) > _KEPT:
             self._weights.popitem(last=False)
         return weights
+
+
+def _moments_key(digest: Digest, spec: JobSpec) -> _MomentsKey:
+    """Of another shape or another optimiser, the same file holds other moments, or none."""
+    return digest, spec.model, spec.aggregation.server_optimiser
 
 
 def verified_updates(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agent_samples import DOMAIN, SIGNER, make_round, make_view, sign_update
+from agent_samples import DOMAIN, PARAMETERS, SIGNER, make_round, make_view, sign_update
 
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.learning.encoding import decode_update, encode_with_feedback
@@ -21,10 +21,10 @@ from commonweal.protocol.batches import RoundRecord
 from commonweal.protocol.commitments import pack_scores
 from commonweal.protocol.manifests import UpdateManifest, decode_manifest, manifest_cid
 from commonweal.protocol.specs import BlockEncoding, DataSpec, JobSpec, LogisticModel
-from commonweal.protocol.types import Digest, Phase, Score
-from node_agent.decisions import TrainAndCommit
+from commonweal.protocol.types import Digest, Phase, Role, Score, Wei
+from node_agent.decisions import Join, TrainAndCommit
 from node_agent.duties import Duties
-from node_agent.errors import SlotTaken
+from node_agent.errors import JobNotServed, SlotTaken
 from node_agent.feedback import Fate, judge_fate
 from node_agent.journal import Journal, Residual, Slot
 
@@ -37,6 +37,7 @@ SPEC = JobSpec(
 PARENT = initial_weights(SPEC.model, 0)
 DELTA = initial_weights(SPEC.model, 7)
 MEMBER = 1
+TRAP = Digest(b"\xee" * 32)
 
 
 class Log:
@@ -56,6 +57,10 @@ class Given:
 
     def fetch_spec(self, digest: Digest) -> JobSpec:
         return SPEC
+
+    def require_initial(self, digest: Digest) -> None:
+        if digest == TRAP:
+            raise JobNotServed("a model with a past")
 
     def fetch_weights(self, digest: Digest, spec: JobSpec) -> Weights:
         return PARENT
@@ -306,3 +311,15 @@ def test_killed_at_any_step_commitment_and_residual_stand_or_fall_together(
     committed = journal.entry(1, 3, Slot.UPDATE) is not None
     assert journal.residual_rounds(1) == ((2, 3) if committed else (1, 2))
     journal.close()
+
+
+def test_a_job_that_starts_from_a_model_with_a_past_is_neither_joined_nor_served(
+    node: Node,
+) -> None:
+    parameters = replace(PARAMETERS, initial_model=TRAP)
+    view = make_view(make_round(Phase.COMMIT, parent_model=TRAP), parameters=parameters)
+    join = Join(1, Role.TRAINER, Wei(50), nonce=0)
+    for action in (join, TrainAndCommit(1, 1, MEMBER, 2000)):
+        with pytest.raises(JobNotServed):
+            node.duties.perform(action, view, 1000)
+    assert node.journal.entry(1, 1, Slot.UPDATE) is None

@@ -160,6 +160,44 @@ def test_a_spec_is_no_model_and_a_model_no_spec(
         library.fetch_spec(compute_digest(b"\xa1aa"))
 
 
+def test_only_a_model_without_a_past_can_start_a_job(
+    store: EmbeddedStore, library: ModelLibrary
+) -> None:
+    weights = store.put(encode_weights(initial_weights(MODEL, 1)))
+    initial = encode_manifest(ModelManifest(weights=weights))
+    trained = encode_manifest(
+        ModelManifest(
+            weights=weights,
+            parent=manifest_cid(PARENT),
+            job=1,
+            round=1,
+            optimiser=store.put(b"not to be had"),
+        )
+    )
+    blocks = (initial, trained, encode_manifest(SPEC), b"\xa1aa")
+    for block in blocks:
+        store.put_block(block)
+    library.require_initial(compute_digest(initial))
+    for block in blocks[1:]:
+        with pytest.raises(JobNotServed):
+            library.require_initial(compute_digest(block))
+
+
+def test_moments_kept_for_one_job_are_not_anothers(library: ModelLibrary) -> None:
+    server = ServerOptimiserSpec(kind="adam", momentum=0.9)
+    adam = SPEC.model_copy(update={"aggregation": AggregationSpec(server_optimiser=server)})
+    weights = initial_weights(MODEL, 0)
+    moments = {
+        f"{moment}/{name}": np.zeros_like(tensor)
+        for moment in ("first", "second")
+        for name, tensor in weights.items()
+    }
+    digest = library.store_model(adam, GlobalModel(weights, moments), PARENT, 1, 1, ())
+    assert library.fetch_model(digest, adam).moments == moments
+    with pytest.raises(ModelUnusable):
+        library.fetch_model(digest, SPEC)
+
+
 def test_seeds_differ_by_everything_and_repeat() -> None:
     seeds = {
         derive_seed(SPEC, purpose, job, round_, member)
