@@ -125,13 +125,18 @@ class ServerOptimiserSpec(_Spec):
     momentum: Annotated[
         float, Field(ge=0, lt=1, description="how much of the first moment a round keeps")
     ] = 0.0
-    second_momentum: Annotated[float, Field(ge=0, lt=1, description="adam and yogi only")] = 0.99
-    epsilon: Annotated[float, Field(gt=0, le=1, description="adam and yogi only")] = 1e-3
+    second_momentum: Annotated[
+        float, Field(ge=0, lt=1, description="adam and yogi only, at least 0.5")
+    ] = 0.99
+    epsilon: Annotated[float, Field(ge=1e-8, le=1, description="adam and yogi only")] = 1e-3
 
     @model_validator(mode="after")
-    def _require_momentum(self) -> ServerOptimiserSpec:
+    def _require_momenta(self) -> ServerOptimiserSpec:
+        """Or there would be jobs whose next model leaves float32's range, whoever computes it."""
         if self.kind == "nesterov" and self.momentum == 0:
             raise ValueError("nesterov without momentum is sgd")
+        if self.kind in ("adam", "yogi") and self.second_momentum < 0.5:
+            raise ValueError(f"second_momentum {self.second_momentum}, {self.kind} needs 0.5")
         return self
 
 

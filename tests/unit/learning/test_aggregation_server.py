@@ -5,6 +5,7 @@ import pytest
 import torch
 from learning_samples import address, random_weights
 from numpy.testing import assert_allclose, assert_array_equal
+from pydantic import ValidationError
 
 from commonweal.learning.aggregation import (
     GlobalModel,
@@ -102,3 +103,19 @@ def test_moments_out_of_range_are_refused():
     huge = {name: np.full_like(tensor, 1e30) for name, tensor in PARENT.items()}
     with pytest.raises(InvalidWeights):
         aggregate(make_spec(kind="adam"), PARENT, [ScoredUpdate(address(1), 1, huge)])
+
+
+@pytest.mark.parametrize("kind", ["adam", "yogi"])
+@pytest.mark.parametrize("name_value", [("epsilon", 1e-300), ("second_momentum", 0.0)])
+def test_optimisers_that_leave_the_range_of_float32_are_refused(kind, name_value):
+    name, value = name_value
+    with pytest.raises(ValidationError):
+        ServerOptimiserSpec(kind=kind, **{name: value})
+    least = ServerOptimiserSpec(kind=kind, momentum=0.9, epsilon=1e-8, second_momentum=0.5)
+    spec = AggregationSpec(server_optimiser=least)
+    for size in (1e-20, 1e15):
+        delta = {name: np.full_like(tensor, size) for name, tensor in PARENT.items()}
+        model = GlobalModel(PARENT)
+        for _ in range(5):
+            model = advance(spec, model, [ScoredUpdate(address(1), 1000, delta)], seed=b"")
+        assert all(np.isfinite(tensor).all() for tensor in model.weights.values())
