@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, cast
@@ -79,13 +81,16 @@ def _read_bytes(path: Path, dimensions: int) -> NDArray[np.uint8]:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
-            return _parse_idx(path, file, dimensions)
-    except (OSError, EOFError, struct.error) as error:
+            if packed:
+                file = cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+                return _parse_idx(path, file, dimensions, None)
+            return _parse_idx(path, raw, dimensions, os.fstat(raw.fileno()).st_size)
+    except (OSError, EOFError, struct.error, zlib.error) as error:
         raise _invalid(path, f"not an IDX file: {error}") from error
 
 
-def _parse_idx(path: Path, file: BinaryIO, dimensions: int) -> NDArray[np.uint8]:
+def _parse_idx(path: Path, file: BinaryIO, dimensions: int, whole: int | None) -> NDArray[np.uint8]:
+    """`whole`: bytes of the file, None if that is only known once it is unpacked."""
     zeros, kind, have = struct.unpack(">HBB", file.read(4))
     if (zeros, kind, have) != (0, _UBYTE, dimensions):
         message = f"type {kind:#x} with {have} dimensions, not unsigned bytes with {dimensions}"
@@ -94,6 +99,9 @@ def _parse_idx(path: Path, file: BinaryIO, dimensions: int) -> NDArray[np.uint8]
     size = math.prod(shape)
     if not 0 < size <= _MAX_BYTES:
         raise _invalid(path, f"{size} bytes declared, at most {_MAX_BYTES} are read", size=size)
+    found = size if whole is None else whole - file.tell()
+    if found != size:
+        raise _invalid(path, f"{found} bytes of pixels or labels, {size} declared", size=size)
     data = file.read(size + 1)
     if len(data) != size:
         raise _invalid(path, f"{len(data)} bytes or more, {size} declared", size=size)

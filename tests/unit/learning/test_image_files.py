@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,11 @@ def test_idx_takes_the_shape_that_a_job_asks_for(tmp_path: Path) -> None:
         load_dataset(source, DataSpec(features=(64,), classes=3))
 
 
+def damaged(packed: bytes) -> bytes:
+    """The first block of a kind that deflate does not know."""
+    return packed[:10] + b"\xff" * 20 + packed[30:]
+
+
 BROKEN = {
     "empty": (b"", "not an IDX file"),
     "something else": (b"PK\3\4" + bytes(40), "not unsigned bytes"),
@@ -52,6 +58,7 @@ BROKEN = {
     "cut": (idx(PIXELS)[:-1], "declared"),
     "too long": (idx(PIXELS) + b"\0", "declared"),
     "cut while packed": (gzip.compress(idx(PIXELS))[:-9], "not an IDX file"),
+    "damaged while packed": (damaged(gzip.compress(idx(PIXELS))), "not an IDX file"),
     "labels for images": (idx(LABELS), "dimensions"),
     "one image less": (idx(PIXELS[:9]), "9 images, 10 labels"),
 }
@@ -62,6 +69,18 @@ def test_broken_idx_files_are_refused_with_a_reason(tmp_path: Path, name: str) -
     images, problem = BROKEN[name]
     with pytest.raises(InvalidData, match=problem):
         read_dataset(write(tmp_path, images, idx(LABELS)))
+
+
+def test_no_room_is_made_for_what_a_plain_file_does_not_have(tmp_path: Path) -> None:
+    """A header alone that declares 4 GB: refused before so much is asked for."""
+    header = struct.pack(">HBB3I", 0, 8, 3, 2**20, 64, 64)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidData, match="0 bytes of pixels"):
+            read_dataset(write(tmp_path, header, idx(LABELS)))
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.fixture
