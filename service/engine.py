@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from commonweal.adapters.chain import Block, ChainReader
 from commonweal.adapters.transactions import TransactionSender
@@ -135,8 +136,9 @@ class Engine:
                 self.error = None
             except CommonwealError as error:
                 self._note(error)
-            except DBAPIError as error:
-                self._note(DatabaseUnavailable(f"the database does not answer: {error.orig}"))
+            except (DBAPIError, PoolExhausted) as error:
+                reason = getattr(error, "orig", error)
+                self._note(DatabaseUnavailable(f"the database does not answer: {reason}"))
             except Exception:
                 log.exception("the loop failed")
                 self._stopping.wait(1.0)

@@ -14,6 +14,7 @@ from typing import IO, Protocol
 import structlog
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from commonweal.errors import Conflict
 
@@ -58,8 +59,8 @@ class AdvisoryLock:
         self._looked_at = time.monotonic()
         try:
             return self._is_held() or self._take()
-        except DBAPIError as error:
-            log.warning("the lead is lost", reason=str(error.orig))
+        except (DBAPIError, PoolExhausted) as error:
+            log.warning("the lead is lost", reason=str(getattr(error, "orig", error)))
             self.release()
             return False
 

@@ -32,24 +32,26 @@ class Mirror:
                 cursor = connection.execute(select(t.cursors)).first()
                 if cursor is None or cursor.block_number < 0 or _place(cursor) == self._seen:
                     return None
-                step = self._read(connection, cursor)
-                # No snapshot spans both queries on every database: what was read must belong to it.
+                step, last_event = self._read(connection, cursor)
+                # No snapshot spans these queries on every database: what was read must belong to
+                # the cursor, or it is read again, from where the step before ended.
                 again = connection.execute(select(t.cursors)).first()
                 if again is not None and _place(again) == _place(cursor):
+                    self._seen, self._last_event = _place(cursor), last_event
                     return step
         return None
 
-    def _read(self, connection: Connection, cursor: Row[tuple[object, ...]]) -> Step:
+    def _read(self, connection: Connection, cursor: Row[tuple[object, ...]]) -> tuple[Step, int]:
+        """The step to `cursor`, and the id of the last event that it covers."""
         columns = t.events.c
         fresh = select(t.events).where(columns.id > self._last_event).order_by(columns.id)
         rows = connection.execute(fresh.limit(_EVENTS_AT_ONCE)).all()
         is_same_chain = self._seen is not None and self._seen[2] == cursor.rewinds
         anew = not is_same_chain or len(rows) == _EVENTS_AT_ONCE
         events = () if anew else [decode_row(row) for row in rows]
-        self._last_event = connection.scalar(select(func.max(columns.id))) or 0
-        self._seen = _place(cursor)
+        last_event = connection.scalar(select(func.max(columns.id))) or 0
         head = Block(cursor.block_number, bytes(cursor.block_hash), b"", cursor.timestamp)
-        return Step(head, head, events, rewound=anew)
+        return Step(head, head, events, rewound=anew), last_event
 
 
 def _place(cursor: Row[tuple[object, ...]]) -> _Place:

@@ -78,6 +78,7 @@ events = Table(
     Column("data", JSON, nullable=False),
     UniqueConstraint("chain_id", "block_hash", "tx_hash", "log_index", name="events_log"),
     Index("events_round", "job", "round"),
+    Index("events_job", "job", "id"),
     Index("events_block", "block_number"),
     sqlite_autoincrement=True,  # an id that a follower has seen is never given to another event
 )

@@ -6,6 +6,7 @@ validation alone costs two requests per call), no off-chain lookups on a contrac
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,9 @@ from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from commonweal.errors import Conflict, Unavailable
+
+# Its warnings name the path of what it tries again, where hosted endpoints carry their key.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class ChainUnavailable(Unavailable):

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
 
 from commonweal.adapters.chain import ContractReverted
@@ -107,7 +108,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(CommonwealError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    for kind in (OperationalError, InterfaceError):
+    for kind in (OperationalError, InterfaceError, PoolExhausted):
         app.add_exception_handler(kind, _on_database_away)
     app.add_exception_handler(Exception, _on_bug)
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from scripted_chain import NOBODY, ScriptedChain, register
 from sqlalchemy import Engine as Database
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from commonweal.protocol.messages import JoinMessage
 from service.chainstore import ChainStore
@@ -98,3 +99,17 @@ def test_of_two_one_leads_and_the_other_follows_what_it_writes(database: Databas
     finally:
         first.stop()
         second.stop()
+
+
+def test_a_pool_without_connections_is_a_database_that_is_away(database: Database) -> None:
+    engine = build_engine(ScriptedChain(), database, StuckSender())
+
+    def follow() -> None:
+        raise PoolExhausted("QueuePool limit of size 5 overflow 10 reached")
+
+    cast(Any, engine)._follow = follow
+    engine.start()
+    try:
+        wait_for(lambda: engine.error == "database-unavailable")
+    finally:
+        engine.stop()

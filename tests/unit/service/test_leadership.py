@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from service.database import open_engine
-from service.leadership import Leadership, open_leadership
+from service.leadership import AdvisoryLock, Leadership, open_leadership
 from tests.postgres import PostgresServer
 
 
@@ -61,3 +63,14 @@ def _end_all_sessions(engine: Engine) -> None:
     with engine.connect() as connection:
         query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
         connection.execute(text(query))
+
+
+def test_no_free_connection_is_no_lead() -> None:
+    class Exhausted:
+        def execution_options(self, **_: object) -> Exhausted:
+            return self
+
+        def connect(self) -> None:
+            raise PoolExhausted("QueuePool limit of size 5 overflow 10 reached")
+
+    assert not AdvisoryLock(cast(Engine, Exhausted())).hold()

@@ -7,11 +7,11 @@ import sys
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, inspect, select
 
 from commonweal.adapters.outbox import outbox_metadata
 from service.database import downgrade, migrate, open_engine
-from service.tables import metadata
+from service.tables import events, metadata
 
 
 def test_migrations_and_models_agree(database: Engine) -> None:
@@ -39,3 +39,26 @@ def test_those_that_start_at_the_same_time_wait_for_each_other(database_url: str
 
 def test_migrating_twice_is_harmless(database: Engine) -> None:
     migrate(database)
+
+
+def test_events_of_a_job_are_found_in_their_order_without_sorting(database: Engine) -> None:
+    query = select(events).where(events.c.job == 1, events.c.id > 5).order_by(events.c.id).limit(9)
+    text = str(query.compile(database, compile_kwargs={"literal_binds": True}))
+    with database.connect() as connection:
+        if database.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET enable_seqscan = off")  # which suits an empty table
+            connection.exec_driver_sql("SET enable_bitmapscan = off")
+            plan = connection.exec_driver_sql(f"EXPLAIN {text}")
+        else:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
+        steps = " ".join(str(row) for row in plan)
+    assert "events_job" in steps
+    assert "sort" not in steps.lower()
+    assert "B-TREE" not in steps
+
+
+def test_the_index_comes_and_goes_alone(database: Engine) -> None:
+    downgrade(database, "0001")
+    assert "events_job" not in {each["name"] for each in inspect(database).get_indexes("events")}
+    migrate(database)
+    assert "events_job" in {each["name"] for each in inspect(database).get_indexes("events")}
