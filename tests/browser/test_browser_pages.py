@@ -9,7 +9,10 @@ TOKEN = 10**18
 
 
 def tokens(wei) -> str:
+    """As the page writes amounts."""
     hundredths = int(wei) * 100 // TOKEN
+    if int(wei) > 0 and hundredths == 0:
+        return "< 0.01"
     return f"{hundredths // 100:,}.{hundredths % 100:02}"
 
 
