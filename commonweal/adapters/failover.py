@@ -24,8 +24,14 @@ log = structlog.get_logger(__name__)
 _FIRST_REST, _LONGEST_REST = 1.0, 60.0
 _BEHIND_REST = 0.5
 _LAG = 2  # blocks that an honest node may be behind another
+_LEAP = 1_000  # blocks: of two, one that claims to be this far ahead is not believed
 _HEAD_SECONDS = 60.0  # as long as a head counts for the others
+_MAY_BE_MISSED = ("eth_getTransactionByHash", "eth_getTransactionReceipt")
 _UNKNOWN_BLOCK = ("header not found", "unknown block", "block not found", "missing trie node")
+
+
+class AbsenceUnproven(ChainUnavailable):
+    """Who answered has not got it; who did not answer may have."""
 
 
 @dataclass(slots=True)
@@ -62,10 +68,18 @@ class FailoverProvider(JSONBaseProvider):
         self._lock = threading.Lock()
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """Raises ChainUnavailable if no endpoint answers, WrongChain if none is on the chain."""
+        """Raises ChainUnavailable if no endpoint answers, WrongChain if none is on the chain.
+
+        That a transaction is unknown, or not mined, is believed if every endpoint says so;
+        AbsenceUnproven if only some could be asked.
+        """
         errors: list[ChainUnavailable | WrongChain] = []
         behind: list[tuple[int, RPCResponse]] = []
+        absent: list[RPCResponse] = []
         for endpoint in self._in_order():
+            if absent and endpoint.rests_until > self._clock():  # not worth its timeout
+                errors.append(ChainUnavailable(f"{endpoint.name} rests", endpoint=endpoint.name))
+                continue
             try:
                 self._check(endpoint, method, params)
                 answer = endpoint.provider.make_request(method, params)
@@ -77,10 +91,18 @@ class FailoverProvider(JSONBaseProvider):
                 behind.append((endpoint.head, answer))
                 continue
             endpoint.failures = 0
-            return answer
+            if not _is_transaction_missing(method, answer):
+                return answer
+            absent.append(answer)
+        if absent:
+            if away := [each for each in errors if not isinstance(each, WrongChain)]:
+                raise AbsenceUnproven(_join(away), method=method, endpoints=len(away))
+            return absent[0]
         if behind:  # nobody knows more
             return max(behind, key=lambda each: each[0])[1]
-        raise self._join(method, errors)
+        if all(isinstance(error, WrongChain) for error in errors):
+            raise errors[0]
+        raise ChainUnavailable(_join(errors), method=method, endpoints=len(errors))
 
     def close(self) -> None:
         for endpoint in self._endpoints:
@@ -117,8 +139,7 @@ class FailoverProvider(JSONBaseProvider):
     ) -> bool:
         if (head := _read_head(method, params, answer)) is not None:
             self._note_head(endpoint, head)
-            best = max(each.head for each in self._endpoints if self._counts(each))
-            if head < best - _LAG:
+            if head < self._find_best_head() - _LAG:
                 endpoint.rests_until = self._clock() + _BEHIND_REST
                 return True
             return False
@@ -129,11 +150,24 @@ class FailoverProvider(JSONBaseProvider):
             self._rest(endpoint, f"{endpoint.name} has no block {number} below its own head")
         return True
 
-    def _counts(self, endpoint: Endpoint) -> bool:
-        return self._clock() - endpoint.head_at < _HEAD_SECONDS
+    def _find_best_head(self) -> int:
+        """The highest that one endpoint cannot have made up alone, if there are enough to tell.
+
+        -1 if none counts: another thread may have put this one to rest meanwhile.
+        """
+        with self._lock:
+            since = self._clock() - _HEAD_SECONDS
+            fresh = (each for each in self._endpoints if each.head_at > since)
+            heads = sorted(each.head for each in fresh if each.head >= 0)
+        if len(heads) >= 3:
+            return heads[-2]
+        if len(heads) == 2 and heads[1] - heads[0] > _LEAP:
+            return heads[0]
+        return heads[-1] if heads else -1
 
     def _note_head(self, endpoint: Endpoint, head: int) -> None:
-        endpoint.head, endpoint.head_at = head, self._clock()
+        with self._lock:
+            endpoint.head, endpoint.head_at = head, self._clock()
 
     def _rest(self, endpoint: Endpoint, reason: str) -> None:
         """Twice as long as the last time."""
@@ -143,14 +177,6 @@ class FailoverProvider(JSONBaseProvider):
             endpoint.rests_until = self._clock() + seconds
             endpoint.head, endpoint.head_at = -1, 0.0
         log.warning("endpoint passed over", endpoint=endpoint.name, reason=reason, seconds=seconds)
-
-    def _join(
-        self, method: RPCEndpoint, errors: Sequence[ChainUnavailable | WrongChain]
-    ) -> ChainUnavailable | WrongChain:
-        if all(isinstance(error, WrongChain) for error in errors):
-            return errors[0]
-        message = "; ".join(error.message for error in errors)
-        return ChainUnavailable(message, method=method, endpoints=len(errors))
 
 
 def connect(
@@ -171,6 +197,14 @@ def _read_head(method: RPCEndpoint, params: Any, answer: RPCResponse) -> int | N
     if method == "eth_getBlockByNumber" and params[0] == "latest" and isinstance(result, dict):
         return _read_number(result.get("number"))
     return None
+
+
+def _join(errors: Sequence[ChainUnavailable | WrongChain]) -> str:
+    return "; ".join(error.message for error in errors)
+
+
+def _is_transaction_missing(method: RPCEndpoint, answer: RPCResponse) -> bool:
+    return method in _MAY_BE_MISSED and "error" not in answer and answer.get("result") is None
 
 
 def _is_block_missing(method: RPCEndpoint, answer: RPCResponse) -> bool:

@@ -24,6 +24,7 @@ from web3.types import TxReceipt
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.codec import ContractReverted
+from commonweal.adapters.failover import AbsenceUnproven
 from commonweal.adapters.outbox import (
     MINED,
     REVERTED,
@@ -252,9 +253,9 @@ class TransactionSender:
             with self._lock:
                 self._unblock(mined)
                 stored = self._reload(stored)
-                if not self._is_known(stored.tx_hash):
+                if not self._may_be_known(stored.tx_hash, unproven=False):
                     self._broadcast(stored)
-        elif not self._is_known(*self._reload(stored).hashes):
+        elif not self._may_be_known(*self._reload(stored).hashes, unproven=True):
             self._outbox.discard(self._chain_id, self.address, stored)
             message = f"nonce {stored.nonce} of {stored.intent} went to another transaction"
             raise TransactionSuperseded(message, intent=stored.intent, nonce=stored.nonce)
@@ -298,6 +299,13 @@ class TransactionSender:
         fees = Fees(max(bumped.most, market.most, tip), tip)
         same = {name: before[name] for name in _SAME_IN_EVERY_VERSION}
         return self._account.sign_transaction(same | _fee_fields(fees))
+
+    def _may_be_known(self, *hashes: bytes, unproven: bool) -> bool:
+        """`unproven` where only some endpoints could be asked."""
+        try:
+            return self._is_known(*hashes)
+        except AbsenceUnproven:
+            return unproven
 
     def _is_known(self, *hashes: bytes) -> bool:
         """Any of them, mined or waiting."""
@@ -378,9 +386,9 @@ def _build_receipt(receipt: TxReceipt) -> Receipt:
 
 
 def _find_receipt(reader: ChainReader, hashes: Sequence[bytes]) -> TxReceipt | None:
-    """Of the first that is mined."""
+    """Of the first that is mined; None too if an endpoint that is away may know of one."""
     for tx_hash in map(HexBytes, hashes):
-        with suppress(TransactionNotFound):
+        with suppress(TransactionNotFound, AbsenceUnproven):
             return reader.ask(partial(reader.web3.eth.get_transaction_receipt, tx_hash))
     return None
 

@@ -155,6 +155,51 @@ def test_one_that_claims_blocks_it_cannot_show_rests() -> None:
     assert len(liar.asked) == asked
 
 
+@pytest.mark.parametrize("method", ["eth_getTransactionByHash", "eth_getTransactionReceipt"])
+def test_what_one_endpoint_has_not_got_another_may_have(method: str) -> None:
+    late, good = Node("late"), Node("good")
+    late.trouble = good.trouble = lambda method: {
+        "result": hex(CHAIN) if method == "eth_chainId" else None
+    }
+    door = Door(late, good)
+    assert door.ask(method, "0x01") is None  # all say so
+    good.trouble = None
+    assert door.ask(method, "0x01") == "good"
+    good.trouble = away
+    with pytest.raises(ChainUnavailable) as caught:
+        door.ask(method, "0x01")
+    assert caught.value.details["endpoints"] == 1
+    asked = len(good.asked)
+    with pytest.raises(ChainUnavailable):
+        door.ask(method, "0x01")
+    assert len(good.asked) == asked  # it rests, and is not waited for
+
+
+@pytest.mark.parametrize("heads", [(100, 101), (100,)])
+def test_one_that_claims_a_huge_head_does_not_take_over(heads: tuple[int, ...]) -> None:
+    honest = [Node(f"honest{head}", head) for head in heads]
+    liar = Node("liar", head=10**9)
+    door = Door(*honest, liar)
+    for node in honest:
+        door.ask("eth_blockNumber")
+        node.trouble = away
+    assert int(door.ask("eth_blockNumber"), 16) == 10**9  # nobody else answers
+    for node in honest:
+        node.trouble = None
+    for _ in range(3):
+        door.now += 2
+        assert int(door.ask("eth_blockNumber"), 16) == heads[0]
+
+
+def test_a_head_counts_for_nothing_when_it_is_put_to_rest_meanwhile() -> None:
+    nodes = cast(list[HttpProvider], [Node("slow")])
+    clock = itertools.count(1_000.0, 100.0).__next__  # what was noted is old at the next look
+    answer = FailoverProvider(nodes, CHAIN, clock=clock).make_request(
+        RPCEndpoint("eth_blockNumber"), []
+    )
+    assert answer["result"] == hex(100)
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [

@@ -1,0 +1,86 @@
+"""What becomes of a stored transaction when some endpoints cannot say whether they know it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from eth_account import Account
+from web3.exceptions import TransactionNotFound
+
+from commonweal.adapters.failover import AbsenceUnproven
+from commonweal.adapters.outbox import SIGNED, StoredTransaction
+from commonweal.adapters.transactions import (
+    TransactionPending,
+    TransactionSender,
+    TransactionSuperseded,
+)
+
+STORED = StoredTransaction("intent", 3, b"\x01", bytes(32), SIGNED)
+
+
+class Chain:
+    """Its mined nonce is `mined`; asked for a transaction it raises `trouble`."""
+
+    chain_id = 1
+
+    def __init__(self, mined: int, trouble: Exception) -> None:
+        self.mined, self.trouble = mined, trouble
+        self.sent: list[bytes] = []
+        self.web3 = SimpleNamespace(eth=self)
+        self.block_number = 7
+
+    def ask(self, request: Any) -> Any:
+        return request()
+
+    def get_transaction_count(self, *_: object) -> int:
+        return self.mined
+
+    def get_transaction(self, _: bytes) -> None:
+        raise self.trouble
+
+    get_transaction_receipt = get_transaction
+
+    def send_raw_transaction(self, signed: bytes) -> None:
+        self.sent.append(signed)
+
+
+class Outbox:
+    def __init__(self) -> None:
+        self.discarded: list[StoredTransaction] = []
+
+    def find(self, *_: object) -> StoredTransaction:
+        return STORED
+
+    find_by_nonce = find
+
+    def find_pending(self, *_: object) -> list[StoredTransaction]:
+        return []
+
+    def discard(self, _: int, __: str, stored: StoredTransaction) -> None:
+        self.discarded.append(stored)
+
+
+def send(chain: Chain, outbox: Outbox) -> None:
+    account = Account.from_key(b"\x01" * 32)
+    sender = TransactionSender(cast(Any, chain), account, cast(Any, outbox))
+    cast(Any, sender)._reader.encode = lambda *_: ("0x", b"")
+    sender.send("intent", "Rounds", "seal", timeout=0.8)
+
+
+def test_it_is_superseded_only_if_all_endpoints_say_that_they_do_not_know_it() -> None:
+    outbox = Outbox()
+    with pytest.raises(TransactionPending):
+        send(Chain(4, AbsenceUnproven("one of two is away")), outbox)
+    assert outbox.discarded == []
+    with pytest.raises(TransactionSuperseded):
+        send(Chain(4, TransactionNotFound("none has it")), outbox)
+    assert outbox.discarded == [STORED]
+
+
+def test_while_one_endpoint_is_away_it_is_broadcast_again_all_the_same() -> None:
+    chain = Chain(3, AbsenceUnproven("one of two is away"))
+    with pytest.raises(TransactionPending):
+        send(chain, Outbox())
+    assert len(chain.sent) > 1
