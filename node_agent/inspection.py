@@ -58,6 +58,7 @@ def receipts(
     """What coordinators signed to have taken from this node, and whether they kept their word.
 
     A broken one is proof of censorship: with --json it has all that a stranger needs to check it.
+    Void is what was not done, perhaps by this node's own doing, such as a second value for a slot.
     Exit status 1 if one was broken.
     """
     from commonweal.protocol.receipts import Outcome

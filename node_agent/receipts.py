@@ -68,8 +68,9 @@ class Receipts:
 def judge_receipts(reader: ChainReader, kept: list[KeptReceipt]) -> Iterator[Outcome]:
     """Whether the chain has what was promised, one by one."""
     head = reader.fetch_head()
-    start = reader.deployment.deployed_block
+    start, domain = reader.deployment.deployed_block, reader.deployment.rounds_domain
     jobs = {each.message.job for each in kept}
     events = {job: reader.fetch_events(start, head.number, job) for job in jobs}
     for each in kept:
-        yield judge_promise(each.message, events[each.message.job], head.timestamp)
+        of_job = events[each.message.job]
+        yield judge_promise(each.receipt, domain, each.message, of_job, head.timestamp)

@@ -1,7 +1,8 @@
 """A coordinator's signed word that it took a message, with which a sender can prove censorship.
 
 A receipt names the message's value and the moment. Whether the word was kept is on chain: the value
-is there, or the phase that it belonged to went by without it.
+is there, or the phase that it belonged to went by without it. Whatever the sender may have caused
+itself, such as another value in the same slot, is held against nobody.
 """
 
 from __future__ import annotations
@@ -13,8 +14,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from commonweal.protocol.batches import RoundRecord, collect_round
+from commonweal.protocol.commitments import (
+    compute_ballot_commitment,
+    compute_update_commitment,
+    pack_scores,
+)
 from commonweal.protocol.events import (
     ChainEvent,
+    CommitteeDrawn,
     MemberJoined,
     MemberLeft,
     PhaseStarted,
@@ -49,10 +56,14 @@ PHASE_OF = {
 }
 
 
+_SKEW_MS = 30_000  # between the coordinator's clock and the chain's
+
+
 class Outcome(StrEnum):
     KEPT = "kept"
     OPEN = "open"  # there is time left
-    BROKEN = "broken"
+    VOID = "void"  # not done, and not for certain by the coordinator's fault
+    BROKEN = "broken"  # by nobody but the coordinator
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,33 +95,83 @@ def is_genuine(receipt: RelayReceipt, domain: Domain, message: Message) -> bool:
     return recover_compact(digest, receipt.signature) == receipt.coordinator
 
 
-def judge_promise(message: Message, events: Sequence[ChainEvent], now: int) -> Outcome:
-    """Of a genuine receipt's message. `events`: of its job, in chain order; `now`: chain time."""
-    match message:
-        case JoinMessage() | LeaveMessage():
-            kind = MemberJoined if isinstance(message, JoinMessage) else MemberLeft
-            moved = any(isinstance(e, kind) and e.provider == message.provider for e in events)
-            is_late = now > message.deadline
-        case _:
-            moved = _is_in(message, collect_round(events, message.job, message.round))
-            is_late = _is_over(message, events)
-    if moved:
-        return Outcome.KEPT
-    return Outcome.BROKEN if is_late else Outcome.OPEN
+def judge_promise(
+    receipt: RelayReceipt, domain: Domain, message: Message, events: Sequence[ChainEvent], now: int
+) -> Outcome:
+    """Of a genuine receipt for `message`. `events`: of its job, in chain order; `now`: chain time.
+
+    `domain`: of the Rounds contract. Stake, roles or a nonce that the sender used elsewhere may be
+    why a join or leave did not happen: none of these is ever broken.
+    """
+    if isinstance(message, JoinMessage | LeaveMessage):
+        if _has_moved(message, events, receipt.received_at):
+            return Outcome.KEPT
+        return Outcome.VOID if now > message.deadline else Outcome.OPEN
+    record = collect_round(events, message.job, message.round)
+    found, promised = _read_slot(message, record)
+    if found is not None:  # another value than the promised one: the sender signed both
+        return Outcome.KEPT if found == promised else Outcome.VOID
+    if not _is_over(message, events):
+        return Outcome.OPEN
+    return Outcome.BROKEN if _can_be_opened(message, record, events, domain) else Outcome.VOID
 
 
-def _is_in(message: RoundMessage, record: RoundRecord) -> bool:
+def _has_moved(
+    message: JoinMessage | LeaveMessage, events: Iterable[ChainEvent], received_at: int
+) -> bool:
+    """Since it was taken: a provider may join again, and leave again."""
+    kind = MemberJoined if isinstance(message, JoinMessage) else MemberLeft
+    return any(
+        isinstance(event, kind)
+        and event.provider == message.provider
+        and event.ref.timestamp * 1_000 >= received_at - _SKEW_MS
+        for event in events
+    )
+
+
+def _read_slot(message: RoundMessage, record: RoundRecord) -> tuple[bytes | None, bytes]:
+    """What is on chain, and what the message says."""
     match message:
         case UpdateCommitmentMessage():
-            return record.commitment_of(message.member) == _bytes(message.commitment)
+            return record.commitment_of(message.member), _bytes(message.commitment)
         case UpdateRevealMessage():
-            return record.digests.get(message.member) == _bytes(message.digest)
+            return record.digests.get(message.member), _bytes(message.digest)
         case BallotCommitmentMessage():
-            return record.sealed.get(message.seat) == _bytes(message.commitment)
+            return record.sealed.get(message.seat), _bytes(message.commitment)
         case BallotRevealMessage():
-            return message.seat in record.ballots  # only the sealed one can be opened
+            opening = record.ballots.get(message.seat)
+            return opening.ballot if opening else None, pack_scores(message.scores)
         case ModelAttestationMessage():
-            return record.attestations.get(message.seat) == _bytes(message.model_digest)
+            return record.attestations.get(message.seat), _bytes(message.model_digest)
+
+
+def _can_be_opened(
+    message: RoundMessage, record: RoundRecord, events: Iterable[ChainEvent], domain: Domain
+) -> bool:
+    """False for a reveal that does not open what is sealed on chain: no contract would take it."""
+    slot = domain.chain_id, domain.contract, message.job, message.round
+    match message:
+        case UpdateRevealMessage():
+            value, salt = _bytes(message.digest), _bytes(message.salt)
+            sealed = compute_update_commitment(*slot, message.member, value, salt)
+            return sealed == record.commitment_of(message.member)
+        case BallotRevealMessage():
+            member = _find_member(message, events)
+            ballot, salt = pack_scores(message.scores), _bytes(message.salt)
+            if member is None:
+                return False
+            sealed = compute_ballot_commitment(*slot, member, ballot, salt)
+            return sealed == record.sealed.get(message.seat)
+        case _:
+            return True
+
+
+def _find_member(message: BallotRevealMessage, events: Iterable[ChainEvent]) -> int | None:
+    """Whoever was drawn for the seat."""
+    for event in events:
+        if isinstance(event, CommitteeDrawn) and event.round == message.round:
+            return event.members[message.seat] if message.seat < len(event.members) else None
+    return None
 
 
 def _is_over(message: RoundMessage, events: Iterable[ChainEvent]) -> bool:

@@ -9,8 +9,15 @@ import pytest
 from eth_account import Account
 
 from commonweal.protocol import events as ev
+from commonweal.protocol.commitments import (
+    compute_ballot_commitment,
+    compute_update_commitment,
+    pack_scores,
+    pack_seats,
+)
 from commonweal.protocol.events import ChainEvent, EventRef
 from commonweal.protocol.messages import (
+    BallotRevealMessage,
     JoinMessage,
     Message,
     ModelAttestationMessage,
@@ -43,6 +50,7 @@ COMMIT = UpdateCommitmentMessage(
     job=1, round=2, member=3, commitment=word("ab"), signature=SIGNATURE
 )
 REVEAL = UpdateRevealMessage(job=1, round=2, member=3, digest=word("cd"), salt="0x" + "5a" * 16)
+BALLOT = BallotRevealMessage(job=1, round=2, seat=1, scores=(1, 2), salt="0x" + "5a" * 16)
 ATTEST = ModelAttestationMessage(
     job=1, round=2, seat=0, model_digest=word("ee"), signature=SIGNATURE
 )
@@ -68,21 +76,42 @@ def committed(commitment: str) -> ChainEvent:
     return ev.UpdatesCommitted(REF, 1, 2, 0, (3).to_bytes(2) + bytes.fromhex(commitment[2:]))
 
 
+def drawn_and_sealed(commitment: str) -> list[ChainEvent]:
+    return [
+        ev.CommitteeDrawn(REF, 1, 2, bytes(32), (5, 7)),
+        ev.BallotsCommitted(REF, 1, 2, pack_seats([1]), (bytes.fromhex(commitment[2:]),)),
+    ]
+
+
+def joined(timestamp: int) -> ChainEvent:
+    at = replace(REF, timestamp=timestamp)
+    return ev.MemberJoined(at, 1, 0, PROVIDER, PROVIDER, Role(3), Wei(1))
+
+
+SLOT = DOMAIN.chain_id, DOMAIN.contract, 1, 2
+SALT = b"\x5a" * 16
+SEALED = "0x" + compute_update_commitment(*SLOT, 3, b"\xcd" * 32, SALT).hex()
+SEALED_BALLOT = "0x" + compute_ballot_commitment(*SLOT, 7, pack_scores((1, 2)), SALT).hex()
+FAILED = ev.RoundFailed(REF, 1, 2, FailureReason.TOO_FEW_REVEALS)
+TAKEN = sign_receipt(KEY, COORDINATOR, DOMAIN, compute_id(COMMIT), 500_000)
+
+
 @pytest.mark.parametrize(
     ("message", "events", "outcome"),
     [
         (COMMIT, [started(2, Phase.COMMIT)], Outcome.OPEN),
         (COMMIT, [started(2, Phase.COMMIT), started(2, Phase.REVEAL)], Outcome.BROKEN),
         (COMMIT, [committed(word("ab")), started(2, Phase.REVEAL)], Outcome.KEPT),
-        (COMMIT, [committed(word("ac")), started(2, Phase.REVEAL)], Outcome.BROKEN),
+        (COMMIT, [committed(word("ac")), started(2, Phase.REVEAL)], Outcome.VOID),
         (COMMIT, [started(1, Phase.REVEAL)], Outcome.OPEN),
         (COMMIT, [started(3, Phase.COMMIT)], Outcome.BROKEN),
         (REVEAL, [started(2, Phase.REVEAL)], Outcome.OPEN),
-        (
-            REVEAL,
-            [ev.RoundFailed(REF, 1, 2, FailureReason.TOO_FEW_REVEALS)],
-            Outcome.BROKEN,
-        ),
+        (REVEAL, [committed(SEALED), FAILED], Outcome.BROKEN),
+        (REVEAL, [committed(word("ab")), FAILED], Outcome.VOID),  # it opens something else
+        (REVEAL, [FAILED], Outcome.VOID),
+        (BALLOT, [*drawn_and_sealed(SEALED_BALLOT), FAILED], Outcome.BROKEN),
+        (BALLOT, [*drawn_and_sealed(word("ab")), FAILED], Outcome.VOID),
+        (BALLOT, [FAILED], Outcome.VOID),
         (ATTEST, [started(2, Phase.ATTEST)], Outcome.OPEN),
         (
             ATTEST,
@@ -95,21 +124,19 @@ def committed(commitment: str) -> ChainEvent:
                 ev.ModelAttested(REF, 1, 2, Digest(bytes.fromhex("ef" * 32)), (0,)),
                 ev.RoundFinalised(REF, 1, 2, Digest(bytes(32)), bytes(32)),
             ],
-            Outcome.BROKEN,
+            Outcome.VOID,
         ),
         (JOIN, [], Outcome.OPEN),
-        (
-            JOIN,
-            [ev.MemberJoined(REF, 1, 0, PROVIDER, PROVIDER, Role(3), Wei(1))],
-            Outcome.KEPT,
-        ),
+        (JOIN, [joined(500)], Outcome.KEPT),
+        (JOIN, [joined(480)], Outcome.KEPT),  # clocks differ
+        (JOIN, [joined(100)], Outcome.OPEN),  # an earlier one, before it left
     ],
 )
 def test_a_promise_is_judged_by_the_chain(
     message: Message, events: Sequence[ChainEvent], outcome: Outcome
 ) -> None:
-    assert judge_promise(message, events, now=500) is outcome
+    assert judge_promise(TAKEN, DOMAIN, message, events, now=500) is outcome
 
 
-def test_a_membership_has_until_its_deadline() -> None:
-    assert judge_promise(JOIN, [], now=1_001) is Outcome.BROKEN
+def test_a_join_that_did_not_happen_convicts_nobody() -> None:
+    assert judge_promise(TAKEN, DOMAIN, JOIN, [joined(100)], now=1_001) is Outcome.VOID
