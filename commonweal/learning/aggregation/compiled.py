@@ -1,7 +1,8 @@
 """The kernels in C, compiled by the system's compiler when first used and kept for the next time.
 
 The same bytes as numpy's, or they are not used: no compiler, an odd processor or a wrong result,
-and `choose_kernels` gives the numpy ones. WEAL_KERNELS=numpy asks for those.
+and `choose_kernels` gives the numpy ones. WEAL_KERNELS=numpy asks for those. Who can write to the
+cache runs code as this user: it is used only if that is nobody else.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ctypes
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -140,7 +142,8 @@ def _flatten(
 def choose_kernels() -> Kernels:
     if os.environ.get("WEAL_KERNELS") == "numpy":
         return NumpyKernels()
-    return load_compiled(_cache()) or NumpyKernels()
+    cache = _cache()
+    return (cache and load_compiled(cache)) or NumpyKernels()
 
 
 def load_compiled(cache: Path) -> CompiledKernels | None:
@@ -163,16 +166,32 @@ def _compile(compiler: str, flags: Sequence[str], cache: Path) -> Path:
     """Named after all that it depends on, processor included: a home may be shared by machines."""
     made_from = (_SOURCE.read_bytes(), repr((compiler, *flags)).encode(), _processor())
     library = cache / f"kernels-{sha256(repr(made_from).encode()).hexdigest()[:32]}.so"
-    if not library.exists():
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (_is_private(cache) and _is_kept(cache.parent)):
+        raise PermissionError(f"{cache} can be changed by other users")
+    if not (library.exists() and _is_private(library)):
         with tempfile.TemporaryDirectory(dir=cache) as work:
             fresh = Path(work) / "kernels.so"
             command = [compiler, *flags, "-o", str(fresh), str(_SOURCE)]
             subprocess.run(  # noqa: S603 – our own source, the system's own compiler
                 command, check=True, capture_output=True, timeout=_COMPILE_SECONDS
             )
+            fresh.chmod(0o700)
             fresh.replace(library)
     return library
+
+
+def _is_private(path: Path) -> bool:
+    found = path.lstat()
+    is_mine = found.st_uid == os.geteuid() and not stat.S_ISLNK(found.st_mode)
+    return is_mine and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _is_kept(folder: Path) -> bool:
+    """Nobody but this user and root can put something else in the place of what is in it."""
+    found = folder.stat()
+    is_open = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+    return found.st_uid in (0, os.geteuid()) and not is_open
 
 
 def _processor() -> bytes:
@@ -184,9 +203,13 @@ def _processor() -> bytes:
     return b"\n".join([platform.machine().encode(), *known[:2]])
 
 
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(home) / "commonweal"
+def _cache() -> Path | None:
+    """None without a home. XDG_CACHE_HOME counts only if absolute, as its specification has it."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (named if named.is_absolute() else Path.home() / ".cache") / "commonweal"
+    except RuntimeError:
+        return None
 
 
 def _agrees(one: Kernels, other: Kernels) -> bool:

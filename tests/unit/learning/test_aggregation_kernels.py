@@ -199,6 +199,76 @@ def test_what_was_compiled_is_kept(tmp_path, monkeypatch):
     assert library.stat().st_mtime_ns == made
 
 
+def open_to_all(cache: Path) -> None:
+    cache.chmod(0o777)
+
+
+def linked(cache: Path) -> None:
+    cache.rename(cache.with_name("elsewhere"))
+    cache.symlink_to(cache.with_name("elsewhere"))
+
+
+def replaceable(cache: Path) -> None:
+    cache.parent.chmod(0o777)
+
+
+@needs_compiler
+@pytest.mark.parametrize("spoil", [open_to_all, linked, replaceable])
+def test_a_cache_that_others_can_change_is_not_used(tmp_path, spoil):
+    cache = tmp_path / "home" / "cache"
+    assert load_compiled(cache) is not None
+    spoil(cache)
+    assert load_compiled(cache) is None
+
+
+@needs_compiler
+def test_a_cache_of_another_user_is_not_used(tmp_path, monkeypatch):
+    assert load_compiled(tmp_path / "cache") is not None
+    stranger = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: stranger)
+    assert load_compiled(tmp_path / "cache") is None
+
+
+@needs_compiler
+def test_a_library_that_others_can_write_is_made_anew(tmp_path):
+    assert load_compiled(tmp_path / "cache") is not None
+    (library,) = (tmp_path / "cache").iterdir()
+    assert stat.S_IMODE(library.stat().st_mode) == 0o700
+    made = library.stat().st_ino
+    library.chmod(0o722)
+    assert load_compiled(tmp_path / "cache") is not None
+    assert library.stat().st_ino != made
+    assert stat.S_IMODE(library.stat().st_mode) == 0o700
+
+
+@pytest.fixture
+def fresh_choice():
+    choose_kernels.cache_clear()
+    yield
+    choose_kernels.cache_clear()
+
+
+@needs_compiler
+@pytest.mark.usefixtures("fresh_choice")
+def test_a_cache_named_by_a_relative_path_is_ignored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "here")
+    assert choose_kernels().name == "compiled"
+    assert not (tmp_path / "here").exists()
+    assert any((tmp_path / "home" / ".cache" / "commonweal").iterdir())
+
+
+@pytest.mark.usefixtures("fresh_choice")
+def test_without_a_home_there_are_the_numpy_kernels(monkeypatch):
+    def homeless() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert isinstance(choose_kernels(), NumpyKernels)
+
+
 def test_numpy_kernels_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("WEAL_KERNELS", "numpy")
     choose_kernels.cache_clear()
