@@ -32,7 +32,10 @@ class Coalitions:
     _known: dict[bytes, Values] = field(default_factory=dict)
 
     def losses(self, chosen: NDArray[np.bool]) -> Values:
-        """Loss per sample with the `chosen` (n,) updates, clipped to their median norm."""
+        """Loss per sample with the `chosen` (n,) updates, clipped to the median norm of all n.
+
+        Not of the chosen: an outlier alone would be its own measure.
+        """
         key = np.packbits(chosen).tobytes()
         if key not in self._known:
             model = move(self.parent, self._step(chosen)) if chosen.any() else self.parent
@@ -41,7 +44,8 @@ class Coalitions:
 
     def _step(self, chosen: NDArray[np.bool]) -> Vectors:
         norms = self.norms[chosen]
-        scales = np.minimum(1.0, np.median(norms) / np.maximum(norms, 1e-30)) / len(norms)
+        limit = np.median(self.norms)
+        scales = np.minimum(1.0, limit / np.maximum(norms, 1e-30)) / len(norms)
         step: Vectors = scales.astype(np.float32) @ self.deltas[chosen]
         return step
 
@@ -102,5 +106,7 @@ def flatten(deltas: Sequence[Weights], parent: Weights, norms: Sequence[float]) 
     units = np.zeros((len(deltas), sum(tensor.size for tensor in parent.values())), np.float32)
     for row, delta, norm in zip(units, deltas, norms, strict=True):
         if norm > 0:
-            np.divide(np.concatenate([delta[n].reshape(-1) for n in parent]), norm, out=row)
+            # As a numpy number: a Python float would be made a float32, which may be infinite.
+            flat = np.concatenate([delta[n].reshape(-1) for n in parent])
+            np.divide(flat, np.float64(norm), out=row, casting="same_kind")
     return units

@@ -5,7 +5,7 @@ earlier update)? Does it agree with what this validator learns from its own data
 trusted reference, as in FLTrust, Cao et al. 2021), now and over the rounds? Does it point anywhere
 at all, or is it noise? Does the aggregate get worse with it (leave-one-out)? The contract takes
 the median of the committee's ballots, so scores are few coarse levels: validators who measure a
-little differently still say the same. The other rules ask one of them, of this round alone.
+little differently still say the same. The other rules ask one thing, besides whether it is new.
 Torch is imported when used.
 """
 
@@ -64,8 +64,10 @@ _MEMORY_WHEN_NEUTRAL = 0.95  # of the standing, when an update is neither
 _OPPOSED = -0.25
 _OUTCAST = -1.0  # trust is lost at once, and won back slowly
 _IDLE_NORM = 0.05  # of the median norm
+_NORM_MAX = 1e30  # float32 ends at 3e38, and beyond this products and losses do not fit
 _HARM = -6.0  # standard errors of the leave-one-out loss
 _MARKED = 0.5  # off the agreement
+_CLEAR_EFFECT = 2.0  # standard errors of the loss; what is below may be chance
 _SHAPLEY_ORDERS, _SHAPLEY_TOLERANCE = 10, 0.05
 _UNIT = 1000
 _LEVELS = ((0.5, 4), (0.2, 3), (0.0, 2))  # (share of the median contribution, level)
@@ -86,7 +88,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """The n usable updates of a round as unit vectors and norms, and the scores of the others."""
+    """The n updates of a round that can be measured, as unit vectors and norms.
+
+    `faults`: the scores of the others.
+    """
 
     members: tuple[int, ...]
     units: Vectors  # (n, d)
@@ -96,6 +101,10 @@ class _View:
     @property
     def deltas(self) -> Vectors:
         return self.units * self.norms[:, None].astype(np.float32)
+
+    def choose(self, which: NDArray[np.bool]) -> _View:
+        members = tuple(m for m, is_in in zip(self.members, which, strict=True) if is_in)
+        return _View(members, self.units[which], self.norms[which], self.faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +136,21 @@ def score_updates(
     scoring one round again from the same memory gives the same ballot. Holds all deltas flat.
     """
     view = _look_at(parent, candidates)
-    if spec.scoring.rule != "agreement-and-leave-one-out":
-        contributions = _measure_one_thing(spec, parent, view, local, seed)
-        return {**view.faults, **_to_levels(view.members, contributions)}, memory
     base = _identify(parent)
     sketches = compute_sketches(memory.key, view.units)
     copies = frozenset(find_copies(memory, view.members, sketches, base))
-    turned = frozenset(find_contradictions(memory, view.members, sketches))
-    seen = _measure(spec, parent, view, copies, turned, memory, local, seed)
-    standing = _update_standing(memory.standing, seen)
-    ballot = {**view.faults, **_to_scores(seen, standing)}
+    standing: dict[int, float] = {}
+    if spec.scoring.rule == "agreement-and-leave-one-out":
+        turned = frozenset(find_contradictions(memory, view.members, sketches))
+        seen = _measure(spec, parent, view, copies, turned, memory, local, seed)
+        standing = _update_standing(memory.standing, seen)
+        scores = _to_scores(seen, standing)
+    else:
+        scores = _score_by_one_thing(spec, parent, view, copies, local, seed)
     fresh = [at for at, member in enumerate(view.members) if member not in copies]
     kept = tuple(view.members[at] for at in fresh)
-    return ballot, remember(memory, standing, kept, sketches[fresh], base)
+    after = remember(memory, standing, kept, sketches[fresh], base)
+    return {**view.faults, **scores}, after
 
 
 def recall_round(
@@ -183,6 +194,8 @@ def _look_at(parent: Weights, candidates: Sequence[Candidate]) -> _View:
         else:
             faults[candidate.member] = SCORE_INVALID
     faults |= {member: SCORE_INVALID for member, _, norm in sound if not np.isfinite(norm)}
+    # Well formed, so nobody is slashed for it, and of no use to anybody.
+    faults |= {member: Score(0) for member, _, norm in sound if _NORM_MAX < norm < np.inf}
     sound = [each for each in sound if each[0] not in faults]
     norms = [norm for _, _, norm in sound]
     units = flatten([delta for _, delta, _ in sound], parent, norms)
@@ -197,6 +210,24 @@ def _fits(delta: Weights, parent: Weights) -> bool:
     )
 
 
+def _score_by_one_thing(
+    spec: JobSpec,
+    parent: Weights,
+    view: _View,
+    copies: frozenset[int],
+    local: LocalData,
+    seed: int,
+) -> dict[int, Score]:
+    """Copies and idle updates earn nothing under any rule, and have no part in the measuring."""
+    size = float(np.median(view.norms)) if len(view.norms) else 0.0
+    is_new = np.array([member not in copies for member in view.members], np.bool)
+    works = is_new & (view.norms > 0) & (view.norms >= _IDLE_NORM * size)
+    contributions = np.zeros(len(view.members))
+    if works.any():
+        contributions[works] = _measure_one_thing(spec, parent, view.choose(works), local, seed)
+    return _to_levels(view.members, contributions)
+
+
 def _measure_one_thing(
     spec: JobSpec, parent: Weights, view: _View, local: LocalData, seed: int
 ) -> Values:
@@ -207,7 +238,8 @@ def _measure_one_thing(
         return np.where(cosines > _noise_floor(view.units.shape[1]), cosines, 0).astype(np.float64)
     coalitions = Coalitions(spec, parent, view.deltas, view.norms, data)
     if spec.scoring.rule == "leave-one-out":
-        return compute_leave_one_out(coalitions, np.ones(len(view.members), np.bool))
+        effects = compute_leave_one_out(coalitions, np.ones(len(view.members), np.bool))
+        return np.where(effects > _CLEAR_EFFECT, effects, 0.0)
     return compute_shapley(
         coalitions, orders=_SHAPLEY_ORDERS, tolerance=_SHAPLEY_TOLERANCE, seed=seed
     )
@@ -316,6 +348,7 @@ def _is_useful(seen: Measurement, at: int, standing: Mapping[int, float], share:
 
 
 def _to_levels(members: Sequence[int], contributions: Values) -> dict[int, Score]:
+    contributions = np.nan_to_num(contributions, nan=0.0, posinf=0.0, neginf=0.0)
     paid = contributions[contributions > 0]
     ratios = contributions / np.median(paid) if len(paid) else contributions
     return {m: _to_level(ratio) for m, ratio in zip(members, ratios.tolist(), strict=True)}

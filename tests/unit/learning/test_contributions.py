@@ -49,6 +49,13 @@ def test_a_giant_is_clipped_to_the_median() -> None:
     assert giant.mean() == pytest.approx(usual.mean())
 
 
+def test_a_giant_alone_is_clipped_to_the_median_of_the_round() -> None:
+    alone = np.array([False, False, True])
+    usual = make_coalitions(HELPS, HELPS, -HELPS).losses(alone)
+    giant = make_coalitions(HELPS, HELPS, -1e6 * HELPS).losses(alone)
+    assert giant.mean() == pytest.approx(usual.mean())
+
+
 def test_nobody_together_is_the_parent() -> None:
     none = make_coalitions(HELPS).losses(np.zeros(1, np.bool))
     assert none == pytest.approx(np.full(200, np.log(2)))
@@ -84,3 +91,9 @@ def test_flat_rows_and_weights_are_each_others_inverse() -> None:
     moved = move(PARENT, 2 * flat)
     assert all(np.allclose(moved[name], delta[name]) for name in PARENT)
     assert not flatten([delta], PARENT, [0.0]).any()
+
+
+def test_units_of_the_largest_deltas_have_length_one() -> None:
+    delta = {name: np.full_like(tensor, 3e38) for name, tensor in PARENT.items()}
+    unit = flatten([delta], PARENT, [3e38 * 8**0.5])[0]
+    assert np.linalg.norm(unit) == pytest.approx(1.0)

@@ -232,9 +232,46 @@ def test_faults_have_their_own_scores(local, honest):
 RULES = ("agreement-and-leave-one-out", "agreement", "leave-one-out", "shapley")
 
 
+def by_rule(rule: str) -> JobSpec:
+    return SPEC.model_copy(update={"scoring": ScoringSpec(reference_epochs=2, rule=rule)})
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("size", [3e38, 1e30])
+def test_by_each_rule_a_giant_is_not_paid_and_changes_nothing_for_others(honest, local, rule, size):
+    giant = {name: np.full_like(tensor, size) for name, tensor in PARENT.items()}
+    sent = [*honest, candidate(9, giant)]
+    scores, memory = score_updates(by_rule(rule), PARENT, sent, local, MEMORY, seed=1)
+    without, _ = score_updates(by_rule(rule), PARENT, honest, local, MEMORY, seed=1)
+    assert scores == {**without, 9: 0}
+    assert 9 not in memory.records["member"]
+    assert len(recall_round(MEMORY, PARENT, sent).sketches) == len(HONEST)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_by_each_rule_what_is_not_new_or_nothing_is_not_paid(honest, local, rule):
+    _, memory = score_updates(by_rule(rule), PARENT, honest, local, MEMORY, seed=1)
+    near = {name: tensor + np.float32(1e-3) for name, tensor in PARENT.items()}
+    fresh = candidate(0, train_delta(10, near))
+    idle = [candidate(8, scaled(train_delta(8), 0)), candidate(9, scaled(train_delta(9), 1e-3))]
+    sent = [fresh, honest[2], candidate(7, honest[3].delta), *idle]
+    scores, _ = score_updates(by_rule(rule), near, sent, local, memory, seed=2)
+    assert scores[0] > 0
+    assert [scores[member] for member in (2, 7, 8, 9)] == [0, 0, 0, 0]
+
+
+def test_leave_one_out_pays_no_effect_that_may_be_chance(honest, local, monkeypatch):
+    effects = np.array([8.0, 2.1, 1.9, 0.1])
+    monkeypatch.setattr(
+        "commonweal.learning.scoring.compute_leave_one_out", lambda *_: effects.copy()
+    )
+    scores, _ = score_updates(by_rule("leave-one-out"), PARENT, honest, local, MEMORY, seed=1)
+    assert [score > 0 for _, score in sorted(scores.items())] == [True, True, False, False]
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_by_each_rule_honest_updates_are_paid_and_the_opposite_and_nan_are_not(honest, local, rule):
-    spec = SPEC.model_copy(update={"scoring": ScoringSpec(reference_epochs=2, rule=rule)})
+    spec = by_rule(rule)
     broken = train_delta(5)
     broken["output.bias"][0] = np.nan
     sent = [*honest, candidate(8, scaled(train_delta(4), -1)), candidate(9, broken)]
@@ -243,7 +280,7 @@ def test_by_each_rule_honest_updates_are_paid_and_the_opposite_and_nan_are_not(h
     assert scores[8] == 0
     assert scores[9] == SCORE_INVALID
     assert score_updates(spec, PARENT, sent, local, MEMORY, seed=1)[0] == scores
-    assert (memory is MEMORY) == (rule != RULES[0])
+    assert len(memory.sketches) == len(HONEST) + 1
 
 
 def test_a_rule_nobody_knows_is_refused():
