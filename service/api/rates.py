@@ -1,7 +1,8 @@
 """How often one identity may ask: a bucket of requests each, which fills again with time.
 
 An identity is an API key if a request carries one, otherwise the address that it comes from: an
-IPv4 address, or the /64 of an IPv6 one, which is what one customer gets.
+IPv4 address, or the /64 of an IPv6 one, which is what one customer gets. What costs the coordinator
+more counts as several requests.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import math
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -24,6 +26,14 @@ _MOST_IDENTITIES = 50_000  # the longest silent are forgotten: their buckets are
 _NEVER_LIMITED = frozenset({"/health", "/ready", "/metrics"})
 _KEY_HEADER = b"x-api-key"
 _LONGEST_KEY = 200
+
+# As many requests for a single row take about the same time.
+_COSTS = (
+    (re.compile(r"/v1/jobs/[^/]+/claims"), 50),
+    (re.compile(r"/v1/jobs/[^/]+/(matrix|history)"), 20),
+    (re.compile(r"/v1/overview"), 10),
+    (re.compile(r"/v1/providers/[^/]+/(record|earnings)"), 5),
+)
 
 
 class InvalidApiKeys(InvalidInput):
@@ -43,17 +53,17 @@ class Buckets:
         self._lock = threading.Lock()
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, when
 
-    def take(self, identity: str) -> float:
-        """0 if the request may pass, otherwise the seconds until one may."""
-        now = self._clock()
+    def take(self, identity: str, cost: int = 1) -> float:
+        """0 if a request that counts as `cost` may pass, otherwise the seconds until it may."""
+        now, cost = self._clock(), min(cost, self._burst)  # whatever is full lets anything pass
         with self._lock:
             left, before = self._levels.pop(identity, (float(self._burst), now))
             left = min(self._burst, left + (now - before) * self._rate)
-            is_allowed = left >= 1
-            self._levels[identity] = (left - 1 if is_allowed else left, now)
+            is_allowed = left >= cost
+            self._levels[identity] = (left - cost if is_allowed else left, now)
             if len(self._levels) > _MOST_IDENTITIES:
                 self._levels.popitem(last=False)
-        return 0.0 if is_allowed else (1 - left) / self._rate
+        return 0.0 if is_allowed else (cost - left) / self._rate
 
 
 class RateLimit:
@@ -74,13 +84,14 @@ class RateLimit:
             response = answer_problem(401, "api-key-unknown", "this API key is not known here")
             await response(scope, receive, send)
             return
-        if (seconds := self._buckets.take(identity)) > 0:
+        if (seconds := self._buckets.take(identity, _find_cost(scope["path"]))) > 0:
             wait = math.ceil(seconds)
-            detail = f"too many requests; the next one in {wait} s"
+            detail = f"too many requests; this one may come in {wait} s"
             response = answer_problem(429, "too-many-requests", detail, seconds=wait)
             response.headers["retry-after"] = str(wait)
             await response(scope, receive, send)
             return
+        scope.setdefault("state", {})["identity"] = identity
         await self._app(scope, receive, send)
 
     def _identify(self, scope: Scope) -> str | None:
@@ -123,11 +134,17 @@ def _read_digest(text: str) -> bytes:
     return digest
 
 
+def _find_cost(path: str) -> int:
+    return next((cost for pattern, cost in _COSTS if pattern.fullmatch(path)), 1)
+
+
 def _name_place(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return "nowhere"
     if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:  # all IPv4 customers of one socket share that /64
+            return str(address.ipv4_mapped)
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)

@@ -79,6 +79,55 @@ async def test_requests_are_counted_by_place_and_by_key() -> None:
     assert (await ask("2001:db8:1:2::1")).status_code == 200
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("path", "cost"),
+    [
+        ("/v1/jobs/1/claims", 50),
+        ("/v1/jobs/1/matrix", 20),
+        ("/v1/jobs/1/history", 20),
+        ("/v1/overview", 10),
+        ("/v1/providers/0xab/record", 5),
+        ("/v1/providers/0xab/earnings", 5),
+        ("/v1/jobs/1", 1),
+    ],
+)
+async def test_what_costs_more_counts_as_more(path: str, cost: int) -> None:
+    async def hello(_: object) -> PlainTextResponse:
+        return PlainTextResponse("hello")
+
+    buckets = Buckets(rate=1, burst=100, clock=Clock())
+    app = RateLimit(Starlette(routes=[Route("/{rest:path}", hello)]), buckets=buckets, keys={})
+    transport = httpx.ASGITransport(app, client=("10.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+        await client.get(path)
+    assert buckets.take("10.0.0.1", 100) == pytest.approx(cost)  # seconds until it is full again
+
+
+def test_a_request_that_counts_as_more_than_the_burst_waits_for_a_full_bucket() -> None:
+    clock = Clock()
+    buckets = Buckets(rate=2, burst=10, clock=clock)
+    assert buckets.take("a", 50) == 0
+    assert buckets.take("a", 50) == pytest.approx(5)
+    clock.now += 5
+    assert buckets.take("a", 50) == 0
+
+
+@pytest.mark.anyio
+async def test_mapped_addresses_are_the_ipv4_ones_that_they_stand_for() -> None:
+    buckets = Buckets(rate=1, burst=1, clock=Clock())
+    app = RateLimit(Starlette(), buckets=buckets, keys={})
+
+    async def ask(host: str) -> int:
+        transport = httpx.ASGITransport(app, client=(host, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return (await client.get("/")).status_code
+
+    assert await ask("::ffff:10.0.0.1") == 404
+    assert await ask("::ffff:10.0.0.2") == 404
+    assert await ask("10.0.0.1") == 429
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
