@@ -74,7 +74,8 @@ class Services:
     policy: RelayPolicy
     engine: Engine
     content: ContentStore
-    followers: Followers
+    followers: Followers  # of jobs
+    change_followers: Followers
     balance: Balance
     heads: HeadWatch | None
     outbox: Outbox
@@ -159,6 +160,7 @@ def open_services(settings: Settings) -> Services:
         engine=engine,
         content=content,
         followers=Followers(settings.followers),
+        change_followers=Followers(settings.followers),
         balance=Balance(reader, sender.address),
         heads=HeadWatch(settings.heads_url, engine.wake) if settings.heads_url else None,
         outbox=outbox,

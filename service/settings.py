@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         float, Field(ge=0, description="seconds that uploads the chain does not name are safe")
     ] = 3600.0
     followers: Annotated[
-        int, Field(ge=0, le=100_000, description="readers of event streams at once")
+        int, Field(ge=0, le=100_000, description="readers of job streams at once; of changes too")
     ] = 256
     log_format: Literal["json", "console"] = "json"
 

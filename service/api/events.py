@@ -11,17 +11,17 @@ from fastapi import APIRouter, Header
 from sqlalchemy import Row
 from sse_starlette.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
 
 from service.api.common import InvalidCursor, JobNumber, ServicesDep
 from service.api.errors import problems
+from service.api.following import Following
 from service.eventjson import to_hex
 from service.services import Services
 
 router = APIRouter(prefix="/v1/jobs/{job}/events", tags=["jobs"])
 _PAGE = 200
 _LOOK_SECONDS = 0.1
-_PING_SECONDS = 15
 
 
 @router.get(
@@ -46,6 +46,7 @@ _PING_SECONDS = 15
     },
 )
 async def follow_job(
+    request: Request,
     services: ServicesDep,
     job: JobNumber,
     last_event_id: Annotated[
@@ -55,22 +56,7 @@ async def follow_job(
 ) -> EventSourceResponse:
     after = _parse_id(last_event_id)
     await run_in_threadpool(services.repository.fetch_job, job)
-    services.followers.enter()
-    return _Following(services, job, after)
-
-
-class _Following(EventSourceResponse):
-    """Holds a follower's place until it is gone, however it goes."""
-
-    def __init__(self, services: Services, job: int, after: int) -> None:
-        super().__init__(_stream(services, job, after), ping=_PING_SECONDS)
-        self._followers = services.followers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._followers.leave()
+    return Following(request, services.followers, _stream(services, job, after))
 
 
 async def _stream(services: Services, job: int, after: int) -> AsyncIterator[dict[str, Any]]:

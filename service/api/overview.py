@@ -12,17 +12,17 @@ from pydantic import Field
 from sqlalchemy import RowMapping
 from sse_starlette.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
 
 from service.api.common import HistoryDep, ServicesDep
 from service.api.errors import problems
+from service.api.following import Following
 from service.api.schemas import Answer, WeiText
 from service.services import Services
 
 router = APIRouter(prefix="/v1", tags=["network"])
 _PAGE = 500
 _LOOK_SECONDS = 0.2
-_PING_SECONDS = 15
 
 
 class ProviderCounts(Answer):
@@ -91,24 +91,11 @@ def get_overview(services: ServicesDep, history: HistoryDep) -> Overview:
         **problems(503),
     },
 )
-async def follow_changes(services: ServicesDep, history: HistoryDep) -> EventSourceResponse:
+async def follow_changes(
+    request: Request, services: ServicesDep, history: HistoryDep
+) -> EventSourceResponse:
     last = await run_in_threadpool(history.fetch_last_id)
-    services.followers.enter()
-    return _Following(services, _stream(services, history, last))
-
-
-class _Following(EventSourceResponse):
-    """Holds a follower's place until it is gone, however it goes."""
-
-    def __init__(self, services: Services, stream: AsyncIterator[dict[str, Any]]) -> None:
-        super().__init__(stream, ping=_PING_SECONDS)
-        self._followers = services.followers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._followers.leave()
+    return Following(request, services.change_followers, _stream(services, history, last))
 
 
 async def _stream(
