@@ -28,6 +28,6 @@ def test_the_units_start_programs_that_are_installed() -> None:
     units = list((ROOT / "deploy/systemd").glob("*.service"))
     assert len(units) == 2
     for unit in units:
-        found = re.search(r"^ExecStart=\S*/(\S+) run", unit.read_text(), re.MULTILINE)
+        found = re.search(r"^ExecStart=([\w-]+) run", unit.read_text(), re.MULTILINE)
         assert found is not None
         assert f"\n{found[1]} = " in scripts
