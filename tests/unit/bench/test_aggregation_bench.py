@@ -17,14 +17,14 @@ ROW = {
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> Inputs:
-    return make_inputs(tmp_path_factory.mktemp("updates"), 24, 4_000_000)
+    return make_inputs(tmp_path_factory.mktemp("updates"), 24, 8_000_000)
 
 
 @pytest.mark.parametrize("rule", ["weighted-mean", "trimmed-mean", "multi-krum"])
 def test_memory_does_not_grow_with_the_number_of_updates(inputs, rule):
-    row = measure_memory(inputs.files[0].parent, rule, limit_mib=250)
-    assert row["input_mib"] == 366
-    assert row["peak_rss_mib"] < 250, row
+    row = measure_memory(inputs.files[0].parent, rule, limit_mib=300)
+    assert row["input_mib"] == 732
+    assert row["peak_rss_mib"] < 500, row  # two models, and some pieces of 2 MiB of each update
 
 
 def test_a_run_that_needs_more_than_it_may_have_fails(inputs):
@@ -34,7 +34,7 @@ def test_a_run_that_needs_more_than_it_may_have_fails(inputs):
 
 def test_the_updates_differ_and_are_of_the_size_that_is_said(inputs):
     first, second = map_updates(inputs)[:2]
-    assert sum(tensor.size for tensor in first.delta.values()) == 4_000_000
+    assert sum(tensor.size for tensor in first.delta.values()) == 8_000_000
     assert (first.delta["a"] != second.delta["a"]).mean() > 0.99
     assert inputs.bytes == sum(path.stat().st_size for path in inputs.files)
 
@@ -51,7 +51,7 @@ def test_a_target_missed_is_named():
 def test_peers_are_left_out_of_what_they_cannot_do(inputs):
     assert why_not("flwr", "median", inputs, 12, None, 60.0) is None
     slow = why_not("flwr", "median", inputs, 12, 0.001, 60.0)
-    assert slow == "would take about 384 s"
+    assert slow == "would take about 768 s"
     huge = Inputs(inputs.files * 100, 10**8)
     assert "GB of memory" in (why_not("byzfl", "median", huge, 12, None, 60.0) or "")
     assert expect("krum", normalise("krum", 0.5, 10), 100) == pytest.approx(0.05)
