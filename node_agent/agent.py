@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -37,6 +37,7 @@ from node_agent.keeper import Keeper
 from node_agent.view import NodeView, ViewReader
 
 log = structlog.get_logger(__name__)
+Watcher = Callable[[NodeView, Sequence[Action]], None]  # told what was seen and decided
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _HEAVY = (TrainAndCommit, ScoreAndCommitBallot, ComputeAndAttestModel)
@@ -77,7 +78,9 @@ class Agent:
         poll_interval: float,
         heads_url: str | None = None,
         wall_clock: Callable[[], float] = time.time,
+        watcher: Watcher | None = None,
     ) -> None:
+        self._watcher = watcher
         self._views = views
         self._duties = duties
         self._keeper = keeper
@@ -101,7 +104,10 @@ class Agent:
         now = self._now(view)
         rounds = [(job.round.job, job.round.round) for job in view.jobs]
         entries = self._duties.journal.entries(rounds)
-        for action in decide(view, entries, now, self._policy):
+        actions = decide(view, entries, now, self._policy)
+        if self._watcher is not None:
+            self._guard(None, partial(self._watcher, view, actions))
+        for action in actions:
             if isinstance(action, Wait):
                 self._note(action, view)
                 continue

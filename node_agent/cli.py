@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 import threading
@@ -11,14 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
 
 from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound, Unavailable
 from node_agent import inspection
 from node_agent.cli_options import DEFAULT_CONFIG, ConfigFile, Json, show
 from node_agent.config import load_config
+from node_agent.logs import configure_logging
 
 if TYPE_CHECKING:
     from node_agent.trainer import Trainer
@@ -131,9 +131,16 @@ def run(
         bool,
         typer.Option("--direct", help="Use no coordinator: own transactions, turns as keeper."),
     ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Log lines only, on a terminal too.")
+    ] = False,
 ) -> None:
-    """Work: join jobs, train, judge, attest, serve content, until interrupted."""
-    start(config, direct=direct)
+    """Work: join jobs, train, judge, attest, serve content, until interrupted.
+
+    A terminal shows phase, job, training, verdicts and earnings live below the log; elsewhere
+    each event is one line of key=value pairs on stderr.
+    """
+    start(config, direct=direct, live=not plain)
 
 
 @app.command()
@@ -228,29 +235,24 @@ def unjail(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
     show({"transaction": "0x" + receipt.tx_hash.hex()}, as_json)
 
 
-def start(config: Path, *, direct: bool, trainer: Trainer | None = None) -> None:
-    """Run a node in this process until SIGINT or SIGTERM."""
+def start(
+    config: Path, *, direct: bool, trainer: Trainer | None = None, live: bool = False
+) -> None:
+    """Run a node in this process until SIGINT or SIGTERM; `live`: with a view, on a terminal."""
     settings = load_config(config)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    from node_agent.livescreen import LiveScreen
     from node_agent.runtime import run_node
 
-    run_node(settings, stop, direct=direct, trainer=trainer)
-
-
-def configure_logging() -> None:
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
+    console = Console(stderr=True)
+    if not live or not console.is_terminal or console.is_dumb_terminal:
+        run_node(settings, stop, direct=direct, trainer=trainer)
+        return
+    configure_logging(for_people=True)
+    with LiveScreen(console) as screen:
+        run_node(settings, stop, direct=direct, trainer=trainer, screen=screen)
 
 
 def parse_amount(text: str) -> int:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -39,6 +40,7 @@ from node_agent.journal import Journal
 from node_agent.judging import Judge
 from node_agent.juror import Juror
 from node_agent.keeper import Keeper
+from node_agent.livescreen import LiveScreen
 from node_agent.localdata import LocalDataLibrary
 from node_agent.models import ModelLibrary
 from node_agent.receipts import Receipts
@@ -115,21 +117,29 @@ def run_node(
     *,
     direct: bool = False,
     trainer: Trainer | None = None,
+    screen: LiveScreen | None = None,
 ) -> None:
     """Serve content and work on jobs until `stop` is set. Raises NodeRunning."""
     with _hold(config.data_dir / "lock"):
-        _run_alone(config, stop, direct=direct, trainer=trainer)
+        _run_alone(config, stop, direct=direct, trainer=trainer, screen=screen)
 
 
 def _run_alone(
-    config: NodeConfig, stop: threading.Event, *, direct: bool, trainer: Trainer | None
+    config: NodeConfig,
+    stop: threading.Event,
+    *,
+    direct: bool,
+    trainer: Trainer | None,
+    screen: LiveScreen | None,
 ) -> None:
     require_extra("torch")
     chain = open_chain(config)
     account = open_operator(config)
     store = open_store(config)
     with _serve(config, store) as endpoint, open_client() as client:
-        node = build_node(chain, account, store, client, direct=direct, trainer=trainer)
+        node = build_node(
+            chain, account, store, client, direct=direct, trainer=trainer, screen=screen
+        )
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
         if isinstance(store, EmbeddedStore):
             threading.Thread(target=keep_room, args=(store, stop), name="room", daemon=True).start()
@@ -199,6 +209,7 @@ def build_node(
     *,
     direct: bool,
     trainer: Trainer | None,
+    screen: LiveScreen | None = None,
 ) -> Node:
     config, reader = chain.config, chain.reader
     provider = chain.fetch_provider(Address(account.address))
@@ -236,7 +247,7 @@ def build_node(
             config.data, fetcher, config.jobs.max_parameters, config.jobs.families
         ),
         updates=UpdateReader(store, fetcher),
-        trainer=trainer or LocalTrainer(),
+        trainer=trainer or LocalTrainer(None if screen is None else screen.note_progress),
         allowlist_proofs={k.lower(): v for k, v in config.jobs.allowlist_proofs.items()},
     )
     policy = _policy(config)
@@ -259,6 +270,7 @@ def build_node(
         policy,
         poll_interval=config.timing.poll_interval,
         heads_url=config.heads_url,
+        watcher=None if screen is None else partial(screen.watch, chain_log),
     )
     return Node(provider, agent, journal, chain, chain_log, transactions, own_way)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from math import isfinite
@@ -10,7 +11,7 @@ from typing import Protocol
 from commonweal.adapters.content.store import ContentStore
 from commonweal.learning.data import Dataset
 from commonweal.learning.encoding import compute_delta, encode_with_feedback
-from commonweal.learning.training import TrainingResult, train
+from commonweal.learning.training import TrainingProgress, TrainingResult, train
 from commonweal.learning.weights import Weights
 from commonweal.protocol.manifests import (
     UpdateManifest,
@@ -31,8 +32,11 @@ class Trainer(Protocol):
 class LocalTrainer:
     """What an honest node does: the spec's training on its own data."""
 
+    def __init__(self, on_progress: Callable[[TrainingProgress], None] | None = None) -> None:
+        self._on_progress = on_progress
+
     def train(self, spec: JobSpec, parent: Weights, data: Dataset, *, seed: int) -> TrainingResult:
-        return train(spec, parent, data, seed=seed)
+        return train(spec, parent, data, seed=seed, on_progress=self._on_progress)
 
 
 def derive_seed(spec: JobSpec, purpose: str, job: int, round_: int, member: int) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,18 +42,35 @@ class TrainingResult:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """Samples gone through and to go through, passes counted; the last batch's mean loss."""
+
+    done: int
+    total: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     loss: float
     accuracy: float
 
 
-def train(spec: JobSpec, weights: Weights, data: Dataset, *, seed: int) -> TrainingResult:
+def train(
+    spec: JobSpec,
+    weights: Weights,
+    data: Dataset,
+    *,
+    seed: int,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
+) -> TrainingResult:
     """Train from `weights` as the spec says; `seed` orders the batches. Inputs are not changed.
 
+    `on_progress` is called after every batch and must be quick.
     Raises TrainingDiverged when a weight or the loss is no longer finite.
     """
     with _deterministic() as device:
-        run = _Run(spec, weights, data, device)
+        run = _Run(spec, weights, data, device, on_progress)
         generator = np.random.Generator(np.random.PCG64([spec.training.seed, seed]))
         loss = math.nan
         for size in _passes(spec.training, len(data)):
@@ -117,11 +134,18 @@ class _Run:
     """One training run: the weights in work, their optimiser and the data on the device."""
 
     def __init__(
-        self, spec: JobSpec, weights: Weights, data: Dataset, device: torch.device
+        self,
+        spec: JobSpec,
+        weights: Weights,
+        data: Dataset,
+        device: torch.device,
+        on_progress: Callable[[TrainingProgress], None] | None,
     ) -> None:
         import torch
 
         self.spec = spec
+        self.on_progress = on_progress
+        self.done, self.total = 0, sum(_passes(spec.training, len(data)))
         self.start = _to_tensors(weights, device)
         self.weights = {name: t.clone().requires_grad_() for name, t in self.start.items()}
         self.optimiser = build_optimiser(spec.training, list(self.weights.values()))
@@ -135,8 +159,15 @@ class _Run:
         size, total = self.spec.training.batch_size, 0.0
         for start in range(0, len(order), size):
             rows = torch.as_tensor(order[start : start + size], device=self.x.device)
-            total += self._step(rows) * len(rows)
+            loss = self._step(rows)
+            total += loss * len(rows)
+            self._report(len(rows), loss)
         return total / len(order)
+
+    def _report(self, samples: int, loss: float) -> None:
+        self.done += samples
+        if self.on_progress is not None:
+            self.on_progress(TrainingProgress(self.done, self.total, loss))
 
     def _step(self, rows: Tensor) -> float:
         import torch
