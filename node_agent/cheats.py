@@ -37,7 +37,7 @@ class SignFlipTrainer:
             name: parent[name] - _FLIP * (tensor - parent[name])
             for name, tensor in honest.weights.items()
         }
-        return TrainingResult(flipped, honest.samples, honest.loss)
+        return TrainingResult(flipped, honest.samples, honest.loss, honest.accuracy)
 
 
 class NoiseTrainer:
@@ -51,7 +51,7 @@ class NoiseTrainer:
         }
         scale = np.float32(_NOISE * max(_norm(parent), 1.0) / _norm(noise))
         return TrainingResult(
-            {name: parent[name] + scale * noise[name] for name in parent}, len(data), 0.5
+            {name: parent[name] + scale * noise[name] for name in parent}, len(data), 0.5, 0.9
         )
 
 

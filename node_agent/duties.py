@@ -150,6 +150,7 @@ class Duties:
             job=action.job,
             round=action.round,
             loss=round(result.loss, 4),
+            accuracy=round(result.accuracy, 4),
             seconds=round(time.monotonic() - began, 2),
         )
         return self.journal.record(entry, residual=_pack_residual(update.residual, before))

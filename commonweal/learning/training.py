@@ -34,11 +34,14 @@ class TrainingDiverged(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """`loss` is the mean over the last pass's samples, without the proximal term."""
+    """Of the last pass's samples, each as it was met: mean loss without the proximal term, and
+    the share whose label the model gave the highest logit.
+    """
 
     weights: Weights
     samples: int
     loss: float
+    accuracy: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +75,13 @@ def train(
     with _deterministic() as device:
         run = _Run(spec, weights, data, device, on_progress)
         generator = np.random.Generator(np.random.PCG64([spec.training.seed, seed]))
-        loss = math.nan
+        loss, accuracy = math.nan, math.nan
         for size in _passes(spec.training, len(data)):
-            loss = run.epoch(generator.permutation(len(data))[:size])
+            loss, accuracy = run.epoch(generator.permutation(len(data))[:size])
         trained = {name: tensor.detach().cpu().numpy() for name, tensor in run.weights.items()}
     if not (math.isfinite(loss) and all(np.isfinite(tensor).all() for tensor in trained.values())):
         raise TrainingDiverged("training diverged", loss=str(loss), samples=len(data))
-    return TrainingResult(trained, len(data), loss)
+    return TrainingResult(trained, len(data), loss, accuracy)
 
 
 def evaluate(spec: JobSpec, weights: Weights, data: Dataset) -> Evaluation:
@@ -153,33 +156,36 @@ class _Run:
         self.y = torch.as_tensor(data.y, device=device)
         self.prior = _log_prior(spec, data).to(device)
 
-    def epoch(self, order: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
+    def epoch(self, order: np.ndarray[tuple[int], np.dtype[np.int64]]) -> tuple[float, float]:
+        """Mean loss and accuracy over the samples in `order`."""
         import torch
 
-        size, total = self.spec.training.batch_size, 0.0
+        size, total, hits = self.spec.training.batch_size, 0.0, 0
         for start in range(0, len(order), size):
             rows = torch.as_tensor(order[start : start + size], device=self.x.device)
-            loss = self._step(rows)
+            loss, right = self._step(rows)
             total += loss * len(rows)
+            hits += right
             self._report(len(rows), loss)
-        return total / len(order)
+        return total / len(order), hits / len(order)
 
     def _report(self, samples: int, loss: float) -> None:
         self.done += samples
         if self.on_progress is not None:
             self.on_progress(TrainingProgress(self.done, self.total, loss))
 
-    def _step(self, rows: Tensor) -> float:
+    def _step(self, rows: Tensor) -> tuple[float, int]:
+        """The batch's mean loss, and how many of its labels the model gave before it learned."""
         import torch
         from torch.nn import functional
 
-        logits = forward(self.spec.model, self.weights, self.x[rows]) + self.prior
-        loss = functional.cross_entropy(logits, self.y[rows])
+        logits, labels = forward(self.spec.model, self.weights, self.x[rows]), self.y[rows]
+        loss = functional.cross_entropy(logits + self.prior, labels)
         (loss + self._proximal_term()).backward()  # type: ignore[no-untyped-call]
         if self.spec.training.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.spec.training.clip_norm)
         self.optimiser.step()
-        return float(loss.detach())
+        return float(loss.detach()), int((logits.argmax(1) == labels).sum())
 
     def _proximal_term(self) -> Tensor | float:
         """FedProx (Li et al. 2020): half mu times the squared distance from the parent."""

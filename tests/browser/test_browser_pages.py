@@ -42,6 +42,7 @@ def test_a_job_and_its_curves(demo, visit):
     assert figure(seen.page, "Verified updates") == str(sum(history["verified"]))
     assert figure(seen.page, "In escrow") == tokens(job["escrow"])
     assert [item["round"] for item in claims["items"]] == list(range(1, demo.rounds + 1))
+    assert all(set(item["metrics"]) == {"loss", "accuracy"} for item in claims["items"])
     claimed = seen.page.locator("section", has_text="Learning, as claimed")
     assert "Nobody checks these figures" in claimed.inner_text()
     assert claimed.locator("path.line.claimed").count() == len(claims["items"][0]["metrics"])

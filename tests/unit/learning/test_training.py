@@ -157,6 +157,25 @@ def test_steps_and_epochs_together_say_nothing():
         TrainingSpec(epochs=2, steps=5)
 
 
+def test_loss_and_accuracy_are_those_of_the_models_that_met_the_samples():
+    """At a rate that moves nothing every sample meets the parent model."""
+    spec, data = make_spec(epochs=2, learning_rate=1e-12), make_data()
+    result, parent = train(spec, start(spec), data, seed=1), evaluate(spec, start(spec), data)
+    assert result.accuracy == parent.accuracy
+    assert result.loss == pytest.approx(parent.loss, abs=1e-6)
+
+
+def test_progress_is_told_after_every_batch():
+    seen = []
+    spec, data = make_spec(epochs=2, batch_size=60), make_data()
+    result = train(spec, start(spec), data, seed=1, on_progress=seen.append)
+    assert [each.done for each in seen] == [60, 120, 150, 210, 270, 300]
+    assert {each.total for each in seen} == {300}
+    last = seen[-3:]
+    mean = sum(each.loss * n for each, n in zip(last, (60, 60, 30), strict=True)) / 150
+    assert result.loss == pytest.approx(mean)
+
+
 def test_divergence_is_an_error_with_a_code():
     spec = make_spec("logistic", learning_rate=10.0, epochs=200)
     data = make_data()

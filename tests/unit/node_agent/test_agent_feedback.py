@@ -71,7 +71,7 @@ class Given:
 
 class Same:
     def train(self, *_: object, seed: int) -> TrainingResult:
-        return TrainingResult({name: PARENT[name] + DELTA[name] for name in PARENT}, 10, 0.5)
+        return TrainingResult({name: PARENT[name] + DELTA[name] for name in PARENT}, 10, 0.5, 0.75)
 
 
 class NoSender:
@@ -116,10 +116,14 @@ class Node:
         return self.sent(round_)
 
     def sent(self, round_: int) -> Weights:
+        payload = self.manifest(round_).payload
+        return decode_update(self.store.get(payload, max_bytes=10_000), SPEC)
+
+    def manifest(self, round_: int) -> UpdateManifest:
         block = self.store.get_block(manifest_cid(self.digest(round_)))
         manifest = decode_manifest(block)
         assert isinstance(manifest, UpdateManifest)
-        return decode_update(self.store.get(manifest.payload, max_bytes=10_000), SPEC)
+        return manifest
 
     def digest(self, round_: int) -> Digest:
         entry = self.journal.entry(1, round_, Slot.UPDATE)
@@ -160,6 +164,11 @@ def same(first: Weights, second: Weights) -> bool:
 def test_the_encoding_of_these_tests_leaves_something_out() -> None:
     assert not same(expected(1), expected(2))
     assert not same(expected(2), expected(3))
+
+
+def test_the_manifest_claims_loss_and_accuracy(node: Node) -> None:
+    node.train(1, MODELS[1])
+    assert node.manifest(1).metrics == {"loss": 0.5, "accuracy": 0.75}
 
 
 def test_what_an_applied_update_left_out_goes_into_the_next(node: Node) -> None:
