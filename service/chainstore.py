@@ -14,8 +14,10 @@ from commonweal.protocol.events import ChainEvent, EventRef
 from service import tables as t
 from service.derive import derive, forget
 from service.eventjson import decode_event, encode_event
+from service.rows import Draft
 
 _KEPT_CHECKPOINTS = 4096
+_EVENTS_AT_ONCE = 10_000
 
 
 class DatabaseOfAnotherNetwork(Conflict):
@@ -71,7 +73,13 @@ class ChainStore:
     def store(self, events: Sequence[ChainEvent], head: Block) -> list[ChainEvent]:
         """Events up to and including `head`, in chain order. Returns those that were new."""
         with self._engine.begin() as connection:
-            fresh = [event for event in events if self._store_event(connection, event)]
+            fresh = self._find_fresh(connection, events)
+            if fresh:
+                connection.execute(insert(t.events), [self._encode(event) for event in fresh])
+                draft = Draft(connection)
+                for event in fresh:
+                    derive(draft, event)
+                draft.write()
             self._move_cursor(connection, Checkpoint(head.number, head.hash, head.timestamp))
         return fresh
 
@@ -98,17 +106,20 @@ class ChainStore:
                 connection.execute(delete(table))
             forget(connection)
 
-    def _store_event(self, connection: Connection, event: ChainEvent) -> bool:
-        row = self._encode(event)
-        key = [
-            t.events.c[name] == row[name]
-            for name in ("chain_id", "block_hash", "tx_hash", "log_index")
-        ]
-        if connection.scalar(select(t.events.c.id).where(*key)) is not None:
-            return False
-        connection.execute(insert(t.events).values(row))
-        derive(connection, event)
-        return True
+    def _find_fresh(self, connection: Connection, events: Sequence[ChainEvent]) -> list[ChainEvent]:
+        """Those that are not stored, each once."""
+        if not events:
+            return []
+        c, numbers = t.events.c, [event.ref.block_number for event in events]
+        stored = select(c.block_hash, c.tx_hash, c.log_index).where(
+            c.chain_id == self._chain_id, c.block_number.between(min(numbers), max(numbers))
+        )
+        known = {(bytes(row[0]), bytes(row[1]), row[2]) for row in connection.execute(stored)}
+        places = {
+            (event.ref.block_hash, event.ref.tx_hash, event.ref.log_index): event
+            for event in events
+        }
+        return [event for place, event in places.items() if place not in known]
 
     def _encode(self, event: ChainEvent) -> dict[str, Any]:
         return {
@@ -128,10 +139,14 @@ class ChainStore:
         forget(connection)
         columns = t.events.c
         query = select(t.events).order_by(columns.block_number, columns.log_index)
-        rows = connection.execute(query).all()
-        for row in rows:
-            derive(connection, decode_row(row))
-        return len(rows)
+        count = 0
+        for part in connection.execute(query).partitions(_EVENTS_AT_ONCE):
+            draft = Draft(connection)
+            for row in part:
+                derive(draft, decode_row(row))
+            draft.write()
+            count += len(part)
+        return count
 
     def _accept_again(self, connection: Connection, number: int) -> None:
         """What was mined in a forgotten block must be sent again."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, insert
-
 from commonweal.protocol import events as ev
 from commonweal.protocol.types import Address
 from service import tables as t
-from service.rows import Row, add_to_row, get_row, handles, set_row
+from service.rows import Draft, Row, handles
 
 _NEVER = 2**63 - 1  # the largest second a column holds
 
 
 @handles
-def _provider_registered(connection: Connection, event: ev.ProviderRegistered) -> None:
+def _provider_registered(draft: Draft, event: ev.ProviderRegistered) -> None:
     row = {
         "provider": event.provider,
         "operator": event.operator,
@@ -30,56 +28,56 @@ def _provider_registered(connection: Connection, event: ev.ProviderRegistered) -
         "slashed": 0,
         "registered_at": event.ref.timestamp,
     }
-    connection.execute(insert(t.providers).values(row))
+    draft.insert(t.providers, row)
 
 
 @handles
-def _provider_announced(connection: Connection, event: ev.ProviderAnnounced) -> None:
+def _provider_announced(draft: Draft, event: ev.ProviderAnnounced) -> None:
     row = {"endpoint": event.endpoint, "capabilities": event.capabilities}
-    _set_provider(connection, event, **row)
+    _set_provider(draft, event, **row)
 
 
 @handles
-def _operator_replaced(connection: Connection, event: ev.OperatorReplaced) -> None:
-    _set_provider(connection, event, operator=event.operator)
+def _operator_replaced(draft: Draft, event: ev.OperatorReplaced) -> None:
+    _set_provider(draft, event, operator=event.operator)
 
 
 @handles
-def _roles_changed(connection: Connection, event: ev.RolesChanged) -> None:
-    _set_provider(connection, event, roles=int(event.roles))
+def _roles_changed(draft: Draft, event: ev.RolesChanged) -> None:
+    _set_provider(draft, event, roles=int(event.roles))
 
 
 @handles
-def _stake_added(connection: Connection, event: ev.StakeAdded) -> None:
-    add_to_row(connection, t.providers, {"provider": event.provider}, free=event.amount)
+def _stake_added(draft: Draft, event: ev.StakeAdded) -> None:
+    draft.add(t.providers, {"provider": event.provider}, free=event.amount)
 
 
 @handles
-def _stake_locked(connection: Connection, event: ev.StakeLocked) -> None:
+def _stake_locked(draft: Draft, event: ev.StakeLocked) -> None:
     changes = {"free": -event.amount, "locked": event.amount}
-    add_to_row(connection, t.providers, {"provider": event.provider}, **changes)
+    draft.add(t.providers, {"provider": event.provider}, **changes)
 
 
 @handles
-def _stake_unlocked(connection: Connection, event: ev.StakeUnlocked) -> None:
+def _stake_unlocked(draft: Draft, event: ev.StakeUnlocked) -> None:
     changes = {"free": event.amount, "locked": -event.amount}
-    add_to_row(connection, t.providers, {"provider": event.provider}, **changes)
+    draft.add(t.providers, {"provider": event.provider}, **changes)
 
 
 @handles
-def _unbonding_started(connection: Connection, event: ev.UnbondingStarted) -> None:
+def _unbonding_started(draft: Draft, event: ev.UnbondingStarted) -> None:
     changes = {"free": -event.amount, "unbonding": event.amount}
-    add_to_row(connection, t.providers, {"provider": event.provider}, **changes)
-    _set_provider(connection, event, withdrawable_at=event.withdrawable_at)
+    draft.add(t.providers, {"provider": event.provider}, **changes)
+    _set_provider(draft, event, withdrawable_at=event.withdrawable_at)
 
 
 @handles
-def _stake_withdrawn(connection: Connection, event: ev.StakeWithdrawn) -> None:
-    add_to_row(connection, t.providers, {"provider": event.provider}, unbonding=-event.amount)
+def _stake_withdrawn(draft: Draft, event: ev.StakeWithdrawn) -> None:
+    draft.add(t.providers, {"provider": event.provider}, unbonding=-event.amount)
 
 
 @handles
-def _stake_slashed(connection: Connection, event: ev.StakeSlashed) -> None:
+def _stake_slashed(draft: Draft, event: ev.StakeSlashed) -> None:
     row = {
         "slash": event.slash,
         "provider": event.provider,
@@ -89,19 +87,19 @@ def _stake_slashed(connection: Connection, event: ev.StakeSlashed) -> None:
         "settleable_at": event.settleable_at,
         "settled": False,
     }
-    connection.execute(insert(t.slashes).values(row))
-    _take_stake(connection, event.provider, event.amount)
-    _add_stake(connection, event.provider, slashed=event.amount)
+    draft.insert(t.slashes, row)
+    _take_stake(draft, event.provider, event.amount)
+    _add_stake(draft, event.provider, slashed=event.amount)
 
 
-def _take_stake(connection: Connection, provider: Address, amount: int) -> None:
+def _take_stake(draft: Draft, provider: Address, amount: int) -> None:
     key = {"provider": provider}
-    taken = _compute_taken(get_row(connection, t.providers, key), amount)
-    add_to_row(connection, t.providers, key, **taken)
+    taken = _compute_taken(draft.get(t.providers, key), amount)
+    draft.add(t.providers, key, **taken)
 
 
-def _add_stake(connection: Connection, provider: Address, **changes: int) -> None:
-    add_to_row(connection, t.providers, {"provider": provider}, **changes)
+def _add_stake(draft: Draft, provider: Address, **changes: int) -> None:
+    draft.add(t.providers, {"provider": provider}, **changes)
 
 
 def _compute_taken(provider: Row, amount: int) -> dict[str, int]:
@@ -114,51 +112,51 @@ def _compute_taken(provider: Row, amount: int) -> dict[str, int]:
 
 
 @handles
-def _slash_frozen(connection: Connection, event: ev.SlashFrozen) -> None:
-    set_row(connection, t.slashes, {"slash": event.slash}, settleable_at=_NEVER)
+def _slash_frozen(draft: Draft, event: ev.SlashFrozen) -> None:
+    draft.set(t.slashes, {"slash": event.slash}, settleable_at=_NEVER)
 
 
 @handles
-def _slash_unfrozen(connection: Connection, event: ev.SlashUnfrozen) -> None:
-    set_row(connection, t.slashes, {"slash": event.slash}, settleable_at=event.ref.timestamp)
+def _slash_unfrozen(draft: Draft, event: ev.SlashUnfrozen) -> None:
+    draft.set(t.slashes, {"slash": event.slash}, settleable_at=event.ref.timestamp)
 
 
 @handles
-def _slash_returned(connection: Connection, event: ev.SlashReturned) -> None:
-    set_row(connection, t.slashes, {"slash": event.slash}, settled=True)
-    _add_stake(connection, event.provider, free=event.amount, slashed=-event.amount)
+def _slash_returned(draft: Draft, event: ev.SlashReturned) -> None:
+    draft.set(t.slashes, {"slash": event.slash}, settled=True)
+    _add_stake(draft, event.provider, free=event.amount, slashed=-event.amount)
 
 
 @handles
-def _stake_moved(connection: Connection, event: ev.StakeMoved) -> None:
-    _take_stake(connection, event.payer, event.amount)
-    _add_stake(connection, event.payee, free=event.amount)
+def _stake_moved(draft: Draft, event: ev.StakeMoved) -> None:
+    _take_stake(draft, event.payer, event.amount)
+    _add_stake(draft, event.payee, free=event.amount)
 
 
 @handles
-def _slash_settled(connection: Connection, event: ev.SlashSettled) -> None:
-    set_row(connection, t.slashes, {"slash": event.slash}, settled=True)
+def _slash_settled(draft: Draft, event: ev.SlashSettled) -> None:
+    draft.set(t.slashes, {"slash": event.slash}, settled=True)
 
 
 @handles
-def _duty_missed(connection: Connection, event: ev.DutyMissed) -> None:
-    _set_provider(connection, event, missed_duties=event.in_a_row)
+def _duty_missed(draft: Draft, event: ev.DutyMissed) -> None:
+    _set_provider(draft, event, missed_duties=event.in_a_row)
 
 
 @handles
-def _duties_cleared(connection: Connection, event: ev.MissedDutiesCleared) -> None:
-    _set_provider(connection, event, missed_duties=0)
+def _duties_cleared(draft: Draft, event: ev.MissedDutiesCleared) -> None:
+    _set_provider(draft, event, missed_duties=0)
 
 
 @handles
-def _provider_jailed(connection: Connection, event: ev.ProviderJailed) -> None:
-    _set_provider(connection, event, jailed_until=event.until)
+def _provider_jailed(draft: Draft, event: ev.ProviderJailed) -> None:
+    _set_provider(draft, event, jailed_until=event.until)
 
 
 @handles
-def _provider_unjailed(connection: Connection, event: ev.ProviderUnjailed) -> None:
-    _set_provider(connection, event, jailed_until=0)
+def _provider_unjailed(draft: Draft, event: ev.ProviderUnjailed) -> None:
+    _set_provider(draft, event, jailed_until=0)
 
 
-def _set_provider(connection: Connection, event: Any, **row: Any) -> None:
-    set_row(connection, t.providers, {"provider": event.provider}, **row)
+def _set_provider(draft: Draft, event: Any, **row: Any) -> None:
+    draft.set(t.providers, {"provider": event.provider}, **row)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import is_dataclass
 from enum import IntEnum, IntFlag
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar, cast, get_type_hints
 
 from eth_abi.abi import decode, encode
@@ -102,20 +102,26 @@ def event_topics() -> Mapping[str, bytes]:
 
 def decode_log(topics: Sequence[bytes], data: bytes, ref: EventRef) -> ChainEvent | None:
     """None for an event that is not the protocol's."""
-    abi = _events().get(bytes(topics[0])) if topics else None
-    if abi is None:
-        return None
-    indexed = [entry for entry in abi["inputs"] if entry["indexed"]]
-    plain = [entry for entry in abi["inputs"] if not entry["indexed"]]
-    words = [
-        decode([entry["type"]], topic)[0] for entry, topic in zip(indexed, topics[1:], strict=True)
-    ]
-    values = decode([collapse_if_tuple(entry) for entry in plain], data)
-    fields = {
-        to_snake_case(entry["name"]): _convert(entry, value)
-        for entry, value in zip(indexed + plain, [*words, *values], strict=True)
-    }
-    return build(EVENT_TYPES[abi["name"]], {"ref": ref, **fields})
+    codec = _event_codecs().get(bytes(topics[0])) if topics else None
+    return None if codec is None else codec.decode(topics[1:], data, ref)
+
+
+class _EventCodec:
+    """One event: an indexer decodes thousands a second, so what its ABI says is read once."""
+
+    def __init__(self, abi: Abi) -> None:
+        self._kind = EVENT_TYPES[abi["name"]]
+        indexed = [entry for entry in abi["inputs"] if entry["indexed"]]
+        plain = [entry for entry in abi["inputs"] if not entry["indexed"]]
+        self._indexed = [entry["type"] for entry in indexed]  # of one word each
+        self._plain = [collapse_if_tuple(entry) for entry in plain]
+        self._fields = [(to_snake_case(entry["name"]), entry) for entry in indexed + plain]
+
+    def decode(self, words: Sequence[bytes], data: bytes, ref: EventRef) -> ChainEvent:
+        values = decode(self._indexed, b"".join(words)) + decode(self._plain, data)
+        named = zip(self._fields, values, strict=True)
+        fields = {name: _convert(entry, value) for (name, entry), value in named}
+        return build(self._kind, {"ref": ref, **fields})
 
 
 def decode_revert(data: bytes) -> ContractReverted:
@@ -171,7 +177,13 @@ def _convert(abi: Abi, value: Any) -> Any:
     if kind == "tuple":
         named = zip(abi["components"], value, strict=True)
         return {to_snake_case(entry["name"]): _convert(entry, part) for entry, part in named}
-    return to_checksum_address(value) if kind == "address" else value
+    return _to_checksum(value) if kind == "address" else value
+
+
+@lru_cache(maxsize=4096)
+def _to_checksum(address: str) -> str:
+    """The same few providers are named again and again."""
+    return to_checksum_address(address)
 
 
 def _show(value: object) -> object:
@@ -192,6 +204,11 @@ def _unwrap(hint: Any) -> Any:
 @cache
 def _events() -> Mapping[bytes, Abi]:
     return _collect("event", lambda abi: bytes(event_abi_to_log_topic(abi)), EVENT_TYPES)  # type: ignore[arg-type]
+
+
+@cache
+def _event_codecs() -> Mapping[bytes, _EventCodec]:
+    return {topic: _EventCodec(abi) for topic, abi in _events().items()}
 
 
 @cache

@@ -1,7 +1,7 @@
 """Runs a job per fault and phase, and compares each with an undisturbed one.
 
-    python -m tests.chaos --runs 100      # what `make chaos` does
-    python -m tests.chaos --seed 17       # that run alone
+python -m tests.chaos --runs 100      # what `make chaos` does
+python -m tests.chaos --seed 17       # that run alone
 """
 
 from __future__ import annotations

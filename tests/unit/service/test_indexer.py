@@ -99,6 +99,14 @@ def test_following_again_changes_nothing(database: Engine) -> None:
     assert dump(database) == before
 
 
+def test_a_log_that_is_told_twice_in_one_answer_counts_once(database: Engine) -> None:
+    chain, store = script.whole_job(), open_store(database)
+    events = chain.fetch_events(0, 11)
+    assert store.store([*events[:9], *events], chain.fetch_head()) == events
+    assert store.store(events[3:7], chain.fetch_head()) == []
+    assert Repository(database).fetch_job(1)["finalised_rounds"] == 1
+
+
 @pytest.mark.parametrize("ancestor", [0, 3, 6, 9])
 def test_a_database_that_saw_an_orphan_equals_one_that_never_did(
     database: Engine, ancestor: int

@@ -1,0 +1,1 @@
+"""A coordinator under load, and its indexer alone: `python -m bench.coordinator --help`."""
