@@ -17,10 +17,14 @@ const compiler = {
 
 // These tests load the contracts as they were compiled, so their own code may be compiled ten times faster.
 const quick = [
+  "AppealReentry",
   "Appeals",
   "Bitmaps",
+  "Bonds",
   "Faults",
   "Juries",
+  "Jurors",
+  "ManyJudges",
   "Operators",
   "Parameters",
   "Rosters",
@@ -28,6 +32,7 @@ const quick = [
   "RoundRefusals",
   "Rounds",
   "SumTree",
+  "Thresholds",
   "Token",
   "Verdicts",
   "Views",

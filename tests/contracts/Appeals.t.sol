@@ -141,19 +141,6 @@ contract AppealsTest is AppealKit {
         assertEq(appeals.caseOf(appeal).committee, 0, "nobody to exclude");
     }
 
-    /// The committee of three loses its third to a deadline. Returns the slash and who was absent.
-    function absence() private returns (uint256 slash, uint256 absent) {
-        toBallots(1, TRAINERS);
-        commitBallots(1, range(0, 2));
-        vm.warp(current().endsAt);
-        rounds.advance(job);
-        revealBallots(1, range(0, 2));
-        attest(1, modelOf(1), range(0, 3));
-        finalise(1);
-        faults.proveAbsent(job, 1, 2);
-        return (registry.slashCount(), committee[2]);
-    }
-
     // Twice
 
     function test_a_second_jury_can_uphold_what_the_first_overturned() public {

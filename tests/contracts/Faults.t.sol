@@ -133,6 +133,19 @@ contract FaultsTest is RoundKit {
         assertEq(missed(3), 1, "once");
     }
 
+    /// Neither in the place of no slash nor in that of the first.
+    function test_a_fault_without_a_slash_cannot_be_appealed_as_one() public {
+        conclude(1, 65534);
+        bytes32[] memory path = proof(1, 3);
+        vm.expectEmit(address(faults));
+        emit IFaults.FaultProven(job, 1, 3, Fault.UnavailableUpdate, owner(3), 0);
+        faults.proveUnavailable(job, 1, 3, updateOf(1, 3), path);
+        for (uint256 slash = 0; slash < 2; ++slash) {
+            (uint256 known,,,) = faults.faultOf(slash);
+            assertEq(known, 0, "no slash");
+        }
+    }
+
     function test_rejected_is_no_fault() public {
         conclude(1, 0);
         bytes32[] memory path = proof(1, 3);
@@ -314,6 +327,18 @@ contract FaultsTest is RoundKit {
         assertEq(missed(3), 0, "cleared");
         vm.expectRevert(abi.encodeWithSelector(IFaults.NoMissedDuties.selector, owner(3)));
         faults.proveDutyDone(job, 3, 3, updateOf(3, 3), 0, path);
+    }
+
+    /// An absent judge has trained in that round, too: what is done must come after what was missed.
+    function test_an_update_of_the_round_that_was_missed_is_no_duty_done() public {
+        missBallot(1, 1);
+        uint16 member = committee[1];
+        faults.proveAbsent(job, 1, 1);
+        (uint16 score, bytes32[] memory path) = (scoreOf(member), proof(1, member));
+        assertTrue(score < 65534, "done well");
+        vm.expectRevert(abi.encodeWithSelector(IFaults.NoMissedDuties.selector, owner(member)));
+        faults.proveDutyDone(job, 1, member, updateOf(1, member), score, path);
+        assertEq(missed(member), 1, "missed");
     }
 
     function test_an_unavailable_update_is_no_duty_done() public {

@@ -163,6 +163,15 @@ contract JobBoardTest is BoardKit {
         assertTrue(board.isOfferUsed(requester(), 7));
     }
 
+    /// It would take back the allowance that is there.
+    function test_aPermitOfNothingIsNotUsed() external {
+        token.transfer(requester(), ESCROW);
+        vm.prank(requester());
+        token.approve(address(board), ESCROW);
+        assertEq(carry(7, signOffer(REQUESTER_KEY, terms(), 7, NOW), signPermit(0)), 1);
+        assertEq(token.nonces(requester()), 0, "the permit is unused");
+    }
+
     function test_permitUsedByAnotherFirstDoesNoHarm() external {
         token.transfer(requester(), ESCROW);
         Permit memory permit = signPermit(ESCROW);

@@ -81,6 +81,17 @@ contract ParametersTest is Deployed {
         refuses(p, "maxWindow", 366 days, 365 days);
     }
 
+    function test_everyBoundItselfIsAllowed() external {
+        ProtocolParameters memory p = rules();
+        (p.unbondingPeriod, p.appealWindow, p.unjailDelay, p.feeGrace) = (365 days, 365 days, 365 days, 365 days);
+        (p.minWindow, p.maxWindow, p.maxMissedDuties) = (365 days, 365 days, 1);
+        (p.unrevealedSlashBps, p.invalidSlashBps, p.absentSlashBps, p.equivocationSlashBps) = (10_000, 10_000, 10_000, 10_000);
+        p.bountyBps = 5000;
+        assertEq(parameters.publish(p), 2, "the most");
+        (p.minWindow, p.maxWindow) = (1, 1);
+        assertEq(parameters.publish(p), 3, "the least");
+    }
+
     function test_sharesOutOfBounds() external {
         ProtocolParameters memory p = rules();
         p.unrevealedSlashBps = 10_001;

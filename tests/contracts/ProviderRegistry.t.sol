@@ -75,6 +75,15 @@ contract ProviderRegistryTest is BoardKit {
         assertEq(token.balanceOf(address(registry)), STAKE);
     }
 
+    function test_whoRegistersWithoutStakeAddsNone() external {
+        vm.recordLogs();
+        vm.prank(owner(1));
+        registry.register(vm.addr(key(1)), BOTH, 0, "", 0);
+        assertEq(vm.getRecordedLogs().length, 2, "registered and announced");
+        enrol(2, BOTH, 1);
+        assertEq(provider(2).free, 1, "the least stake");
+    }
+
     function test_registerRefusals() external {
         enrol(1, BOTH, 0);
         revertsAs(1, abi.encodeWithSelector(IProviderRegistry.AlreadyRegistered.selector, owner(1)));
@@ -181,6 +190,23 @@ contract ProviderRegistryTest is BoardKit {
         assertEq(token.balanceOf(owner(1)), 40 ether);
         assertEq(provider(1).free, 60 ether);
         assertEq(provider(1).withdrawableAt, 0);
+        assertEq(provider(1).unbonding, 0);
+        revertsAs(1, abi.encodeWithSelector(IProviderRegistry.NothingToWithdraw.selector, owner(1)));
+        registry.withdraw();
+    }
+
+    /// Appeals asks for none of it, since nothing can be appealed so late.
+    function test_aSettledSlashIsNeitherFrozenNorReturned() external {
+        enrol(1, BOTH, STAKE);
+        uint256 id = slash(1, 5 ether, address(0));
+        vm.warp(NOW + 1 hours);
+        registry.settleSlash(id);
+        vm.startPrank(address(appeals));
+        vm.expectRevert(abi.encodeWithSelector(IProviderRegistry.SlashAlreadySettled.selector, id));
+        registry.freezeSlash(id);
+        vm.expectRevert(abi.encodeWithSelector(IProviderRegistry.SlashAlreadySettled.selector, id));
+        registry.returnSlash(id);
+        vm.stopPrank();
     }
 
     function test_unbondingAgainStartsTheClockAnew() external {

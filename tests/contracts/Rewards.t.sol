@@ -6,7 +6,7 @@ import {TRAINER} from "../../contracts/interfaces/IProviderRegistry.sol";
 import {BoardKit} from "./support/BoardKit.sol";
 
 contract RewardsTest is BoardKit {
-    uint256 private constant MEMBERS = 9;
+    uint256 private constant MEMBERS = 11; // more than a word of credits holds
     address private constant RECIPIENT = address(0xfee);
 
     function open(uint256 escrow) private returns (uint256 job) {
@@ -56,6 +56,34 @@ contract RewardsTest is BoardKit {
         assertEq(creditOf(job, 3), 30 * quantum, "neighbour");
         vm.expectRevert(abi.encodeWithSelector(IJobBoard.NothingToClaim.selector, owner(2)));
         claim(2, job);
+        settle(job, 3, bytes.concat(pay(2, 4), pay(9, 9)), RECIPIENT, 0);
+        assertEq(claim(8, job), 80 * quantum, "the second word");
+        assertEq(creditOf(job, 9), 9 * quantum, "neighbour");
+        assertEq(claim(2, job), 4 * quantum, "earned since");
+    }
+
+    function test_whatIsNotClaimedIsNotSaidToBe() external {
+        uint256 job = open(1000);
+        settle(job, 1, pay(2, 5), RECIPIENT, 0);
+        vm.recordLogs();
+        claim(2, job);
+        assertEq(vm.getRecordedLogs().length, 2, "one claim, one transfer");
+    }
+
+    function test_aPaymentCutShortPaysNothing() external {
+        uint256 job = open(1000);
+        settle(job, 1, bytes.concat(pay(1, 10), hex"0002ffffff"), RECIPIENT, 0);
+        assertEq(creditOf(job, 1), 10, "whole");
+        assertEq(creditOf(job, 2), 0, "cut short");
+        assertEq(board.jobOf(job).escrow, 990, "escrow");
+    }
+
+    function test_nobodyIsPaidBeyondTheRoster() external {
+        uint256 job = open(1000);
+        bytes memory payments = pay(2048, 1); // the first that no job has
+        vm.prank(address(rounds));
+        vm.expectRevert(abi.encodeWithSignature("Panic(uint256)", 1));
+        board.settleRound(job, 1, payments, RECIPIENT, 0);
     }
 
     function test_creditOutlivesMembership() external {
@@ -87,6 +115,12 @@ contract RewardsTest is BoardKit {
         assertEq(token.balanceOf(RECIPIENT), 11);
         vm.expectRevert(abi.encodeWithSelector(IJobBoard.NothingToClaim.selector, RECIPIENT));
         board.claimFees(RECIPIENT);
+    }
+
+    function test_theLeastFee() external {
+        uint256 job = open(1000);
+        settle(job, 1, "", RECIPIENT, 1);
+        assertEq(board.feesOf(RECIPIENT), 1, "one wei");
     }
 
     function test_neverMoreThanTheEscrow() external {

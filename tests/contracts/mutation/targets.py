@@ -20,16 +20,16 @@ DEPLOYED = (
     "Rounds",
 )
 
-_ROUNDS = ("Rounds", "RoundFailures", "RoundRefusals")
+_ROUNDS = ("Rounds", "RoundFailures", "RoundRefusals", "Thresholds")
 _BOARD = ("JobBoard", "Membership", "Rewards")
 _NEAREST = {
-    "contracts/Appeals.sol": ("Appeals", "Juries", "Verdicts"),
-    "contracts/Ballots.sol": _ROUNDS,
+    "contracts/Appeals.sol": ("Appeals", "Bonds", "Juries", "Verdicts", "AppealReentry"),
+    "contracts/Ballots.sol": (*_ROUNDS, "ManyJudges"),
     "contracts/Faults.sol": ("Faults", "Operators"),
     "contracts/JobBoard.sol": _BOARD,
     "contracts/JobStore.sol": _BOARD,
-    "contracts/Juries.sol": ("Juries", "Appeals"),
-    "contracts/Membership.sol": ("Membership", "Rosters"),
+    "contracts/Juries.sol": ("Juries", "Jurors", "Appeals"),
+    "contracts/Membership.sol": ("Membership", "ManyPages", "Rosters"),
     "contracts/ModelLedger.sol": ("Verdicts", *_ROUNDS),
     "contracts/Parameters.sol": ("Parameters", "Governance"),
     "contracts/ProviderRegistry.sol": ("ProviderRegistry", "Faults"),

@@ -60,6 +60,19 @@ abstract contract AppealKit is RoundKit {
         return registry.slashCount();
     }
 
+    /// The committee of three loses its third to a deadline. Returns the slash and who was absent.
+    function absence() internal returns (uint256 slash, uint256 absent) {
+        toBallots(1, TRAINERS);
+        commitBallots(1, range(0, 2));
+        vm.warp(current().endsAt);
+        rounds.advance(job);
+        revealBallots(1, range(0, 2));
+        attest(1, modelOf(1), range(0, 3));
+        finalise(1);
+        faults.proveAbsent(job, 1, 2);
+        return (registry.slashCount(), committee[2]);
+    }
+
     // The way through an appeal
 
     function asAppellant(address who, uint256 bond) internal {

@@ -86,10 +86,14 @@ abstract contract Deployed is Artifacts {
         });
     }
 
+    function issue() internal virtual returns (IERC20) {
+        return IERC20(create("CommonwealToken", abi.encode(address(this), 1e12 ether)));
+    }
+
     function deploy() internal {
         vm.warp(NOW);
         vm.roll(1000);
-        token = IERC20(create("CommonwealToken", abi.encode(address(this), 1e12 ether)));
+        token = issue();
         parameters = IParameters(create("Parameters", abi.encode(address(this), rules())));
         uint256 nonce = vm.getNonce(address(this));
         address[6] memory next;
@@ -119,10 +123,14 @@ abstract contract Deployed is Artifacts {
         job = board.createJob(wanted, escrow);
         vm.stopPrank();
         for (uint256 i = 0; i < members; ++i) {
-            join(i, i < validators ? TRAINER | VALIDATOR : i < trainers ? TRAINER : VALIDATOR);
+            join(i, rolesOf(i, trainers, validators));
         }
         vm.warp(wanted.recruitUntil);
         rounds.advance(job);
+    }
+
+    function rolesOf(uint256 i, uint256 trainers, uint256 validators) internal pure virtual returns (uint8) {
+        return i < validators ? TRAINER | VALIDATOR : i < trainers ? TRAINER : VALIDATOR;
     }
 
     function enrol(uint256 i) internal {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Phase} from "../../contracts/interfaces/IRounds.sol";
+import {TRAINER, VALIDATOR} from "../../contracts/interfaces/IProviderRegistry.sol";
+import {RoundKit} from "./support/RoundKit.sol";
+
+/// Judges who train too, and whose bits lie on both sides of a word's end.
+contract JudgesBeyondTheFirstWordTest is RoundKit {
+    uint256 private constant TRAINERS = 260;
+
+    function setUp() public {
+        deploy();
+        openJob(terms(TRAINERS, 5), TRAINERS, 5, 0);
+    }
+
+    /// The last ones judge: 255 to 259.
+    function rolesOf(uint256 i, uint256 trainers, uint256 validators) internal pure override returns (uint8) {
+        return i + validators < trainers ? TRAINER : TRAINER | VALIDATOR;
+    }
+
+    function test_no_judge_counts_for_its_own_update() public {
+        commit(1, range(0, 130));
+        commit(1, range(130, TRAINERS));
+        seed();
+        reveal(1, 0, range(0, 130), all(130));
+        reveal(1, 1, range(130, TRAINERS), all(130));
+        judge();
+        for (uint256 seat = 0; seat < 5; ++seat) {
+            assertTrue(committee[seat] > 254, "one of the last");
+            ballots[seat][committee[seat]] = 9000;
+        }
+        commitBallots(1, range(0, 5));
+        revealBallots(1, range(0, 5));
+        attest(1, modelOf(1), range(0, 5));
+        finalise(1); // with the scores and shares that the plain tally gives
+        assertEq(ledger.modelOf(job, 1), modelOf(1), "model");
+    }
+}
+
+contract FifteenSeatsTest is RoundKit {
+    uint256 private constant TRAINERS = 15;
+
+    function setUp() public {
+        deploy();
+        openJob(terms(TRAINERS, 15), TRAINERS, TRAINERS, 0);
+    }
+
+    function test_the_largest_committee_judges_a_round() public {
+        whole(1, TRAINERS);
+        assertEq(ledger.modelOf(job, 1), modelOf(1), "model");
+        assertEq(current().round, 2, "the next round");
+        for (uint256 i = 0; i < TRAINERS; ++i) {
+            assertTrue(board.memberOf(job, i).credit > 0, "paid");
+        }
+    }
+
+    function test_each_of_fifteen_can_be_absent() public {
+        toBallots(1, TRAINERS);
+        commitBallots(1, range(0, 14));
+        vm.warp(current().endsAt);
+        rounds.advance(job);
+        revealBallots(1, range(0, 14));
+        attest(1, modelOf(1), range(0, 15));
+        finalise(1);
+        (uint16[] memory seated, uint16 absent) = rounds.absencesOf(job, 1);
+        assertEq(seated.length, 15, "seats");
+        assertEq(absent, 1 << 14, "the last");
+        faults.proveAbsent(job, 1, 14);
+        assertEq(registry.slashOf(1).provider, owner(committee[14]), "slashed");
+        assertEq(phase(), uint256(Phase.Commit), "the next round");
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {FailureReason, IRounds, Phase} from "../../contracts/interfaces/IRounds.sol";
+import {RoundKit} from "./support/RoundKit.sol";
+import {Vm} from "./support/Test.sol";
+
+/// What happens exactly at a limit: the seed block itself, just enough commitments, two thirds of the seats, and member 0,
+/// whose bit is the word's lowest.
+contract ThresholdsTest is RoundKit {
+    uint256 private constant TRAINERS = 4;
+
+    function setUp() public {
+        deploy();
+        openJob(terms(TRAINERS, 3), TRAINERS, 3, 0);
+    }
+
+    function pastDeadline() private {
+        vm.warp(current().endsAt);
+    }
+
+    function others() private pure returns (uint256[] memory) {
+        return range(1, TRAINERS);
+    }
+
+    function test_nothing_is_drawn_or_armed_again_in_the_seed_block() public {
+        commit(1, range(0, TRAINERS));
+        uint64 seedBlock = current().seedBlock;
+        vm.roll(seedBlock);
+        bytes memory pending = abi.encodeWithSelector(IRounds.SeedPending.selector, seedBlock, seedBlock);
+        vm.expectRevert(pending);
+        rounds.draw(job, headerOf(seedBlock));
+        vm.expectRevert(pending);
+        rounds.advance(job);
+        assertEq(current().seedBlock, seedBlock, "the same");
+    }
+
+    function test_too_few_trainers_close_nothing_by_being_all() public {
+        for (uint256 i = 1; i < TRAINERS; ++i) quit(i);
+        commit(1, only(0));
+        assertEq(phase(), uint256(Phase.Commit), "one of at least two");
+    }
+
+    function test_just_enough_trainers_close_by_being_all() public {
+        quit(2);
+        quit(3);
+        commit(1, range(0, 2));
+        assertEq(phase(), uint256(Phase.Reveal), "two of at least two");
+    }
+
+    function test_member_0_is_not_waited_for_twice() public {
+        commit(1, others());
+        pastDeadline();
+        rounds.advance(job);
+        seed();
+        reveal(1, 0, others(), all(3));
+        judge();
+        commitBallots(1, range(0, 3));
+        revealBallots(1, range(0, 3));
+        attest(1, modelOf(1), range(0, 3));
+        finalise(1);
+        assertEq(current().expected, 3, "all but one");
+        commit(2, others());
+        assertEq(phase(), uint256(Phase.Reveal), "closed");
+    }
+
+    function test_member_0_is_held_to_its_commitment() public {
+        toReveal(1, TRAINERS);
+        reveal(1, 0, range(0, TRAINERS), 14);
+        pastDeadline();
+        rounds.advance(job);
+        assertTrue(rounds.isUnrevealed(job, 1, 0), "unrevealed");
+    }
+
+    function test_two_thirds_of_the_seats_are_no_committee() public {
+        quit(2); // the third judge
+        uint256[] memory who = new uint256[](3);
+        (who[0], who[1], who[2]) = (0, 1, 3);
+        commit(1, who);
+        seed();
+        bytes memory header = headerOf(current().seedBlock);
+        vm.expectEmit(address(rounds));
+        emit IRounds.RoundFailed(job, 1, FailureReason.CommitteeTooSmall);
+        rounds.draw(job, header);
+    }
+
+    function test_a_round_in_which_all_is_revealed_records_no_debt() public {
+        vm.recordLogs();
+        toBallots(1, TRAINERS);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; ++i) {
+            assertTrue(logs[i].topics[0] != IRounds.UnrevealedRecorded.selector, "unrevealed");
+        }
+    }
+}
