@@ -17,8 +17,8 @@ from commonweal.jobfile import JobFile
 class AsyncClient:
     """One coordinator, seen from outside; results and errors are those of `Client`."""
 
-    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
-        self._client = Client(url, timeout=timeout)
+    def __init__(self, url: str, *, timeout: float = 30.0, api_key: str | None = None) -> None:
+        self._client = Client(url, timeout=timeout, api_key=api_key)
 
     async def __aenter__(self) -> AsyncClient:
         return self

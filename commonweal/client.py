@@ -21,6 +21,8 @@ from sqlalchemy import create_engine
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.adapters.http import open_client
+from commonweal.adapters.sign_in import ApiKey, SignIn
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
 from commonweal.coordinator_errors import CoordinatorUnreachable, build_error
 from commonweal.errors import Conflict, NotFound, Unavailable
@@ -91,9 +93,14 @@ class Offer:
 class Client:
     """One coordinator, seen from outside. Closing it closes its connections."""
 
-    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 30.0, api_key: str | None = None) -> None:
+        """With `api_key` nobody signs in: scripts that were given one are counted by it."""
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
+        self._key = None if api_key is None else ApiKey(api_key)
+        headers = self._key.headers(self.url) if self._key else {}
+        self._http = httpx.Client(
+            base_url=self.url, timeout=timeout, trust_env=False, headers=headers
+        )
 
     def __enter__(self) -> Client:
         return self
@@ -148,11 +155,16 @@ class Client:
         `scratch` is a folder for the content store; the offer is good for an hour.
         Raises OfferRefused, OfferTimeout, CoordinatorError, CoordinatorUnreachable.
         """
-        spec, model = self._push_content(job_file.spec, EmbeddedStore(scratch))
-        now = reader.fetch_head().timestamp
-        parameters = compute_parameters(job_file.terms, spec=spec, model=model, now=now)
-        offer = sign_offer(reader, account, parameters, job_file.escrow, now=now)
-        answer = self._post("/v1/jobs", offer.to_json())
+        with open_client() as http:
+            access = self._key or SignIn(account, reader.deployment.rounds_domain, http)
+            store = EmbeddedStore(scratch)
+            fetcher = ContentFetcher(store, list, client=http, authorise=access)
+            spec, model = self._push_content(job_file.spec, store, fetcher)
+            now = reader.fetch_head().timestamp
+            parameters = compute_parameters(job_file.terms, spec=spec, model=model, now=now)
+            offer = sign_offer(reader, account, parameters, job_file.escrow, now=now)
+            headers = access.headers(self.url)
+            answer = self._call("POST", "/v1/jobs", json=offer.to_json(), headers=headers)
         return self._wait_for_job(str(answer["id"]), timeout)
 
     def watch(self, job: int, *, last_event: str | None = None) -> Iterator[dict[str, Any]]:
@@ -167,9 +179,10 @@ class Client:
                 self.job(job)  # raises CoordinatorUnreachable when it is gone for good
             time.sleep(RECONNECT_SECONDS)
 
-    def _push_content(self, spec: JobSpec, store: EmbeddedStore) -> tuple[Digest, Digest]:
+    def _push_content(
+        self, spec: JobSpec, store: EmbeddedStore, fetcher: ContentFetcher
+    ) -> tuple[Digest, Digest]:
         spec_digest, model_digest = store_job_content(spec, store)
-        fetcher = ContentFetcher(store, list)
         for digest in (spec_digest, model_digest):
             fetcher.push(manifest_cid(digest), to=self.url)
         return spec_digest, model_digest
@@ -207,9 +220,6 @@ class Client:
 
     def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
         return self._call("GET", path, params=params)
-
-    def _post(self, path: str, body: object) -> Any:
-        return self._call("POST", path, json=body)
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
         try:

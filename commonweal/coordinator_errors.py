@@ -36,6 +36,8 @@ class _NotAvailable(CoordinatorError, Unavailable):
 # The same families as at home, so that the same exit statuses follow.
 _FAMILIES: dict[int, type[CoordinatorError]] = {
     400: _NotAccepted,
+    401: _NotAccepted,
+    403: _InConflict,
     404: _NotThere,
     409: _InConflict,
     413: _NotAccepted,
@@ -55,6 +57,8 @@ def build_error(response: httpx.Response) -> CoordinatorError:
     try:
         problem = response.json()
     except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
         problem = {}
     code = str(problem.get("code", f"http-{response.status_code}"))
     message = str(problem.get("detail") or problem.get("title") or response.reason_phrase)

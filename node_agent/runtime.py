@@ -25,6 +25,7 @@ from commonweal.adapters.deployment import load_deployment
 from commonweal.adapters.http import open_client
 from commonweal.adapters.keystore import load_account, read_password
 from commonweal.adapters.rpc import ChainUnavailable
+from commonweal.adapters.sign_in import SignIn
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
 from commonweal.errors import CommonwealError
 from commonweal.extras import require_extra
@@ -224,7 +225,8 @@ def build_node(
         provider,
         lambda: reader.fetch_head().number,
     )
-    fetcher = ContentFetcher(store, sources)
+    sign_in = SignIn(account, deployment.rounds_domain, client)
+    fetcher = ContentFetcher(store, sources, authorise=sign_in)
     journal = Journal(config.data_dir / "journal.db", deployment.rounds_domain)
     sender: MessageSender = own_way
     if coordinators:

@@ -19,14 +19,18 @@ from service.api import (
     overview,
     providers,
     rounds,
+    sessions,
 )
+from service.api.access import SIGNED_IN, UPLOADING
 from service.api.compression import CompressJson
 from service.api.correlation import CorrelationId
 from service.api.limits import BodyLimit, SecurityHeaders
 from service.api.pages import page_routes
-from service.api.rates import Buckets, RateLimit, load_api_keys
+from service.api.rates import RateLimit, load_api_keys
+from service.buckets import Buckets
 from service.claimed import ClaimedMetrics
 from service.services import Services
+from service.uploads import UploadQuota
 
 MAX_BODY = 2 * 2**20
 _DESCRIPTION = """
@@ -48,20 +52,30 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    settings = services.settings
     app.state.services = services
+    app.state.quota = UploadQuota(settings.upload_bytes, settings.content_grace)
     app.state.claimed = ClaimedMetrics(services.content)
     pages = (overview, histories, careers)
-    for module in (health, jobs, rounds, events, providers, messages, *pages):
+    for module in (health, sessions, jobs, rounds, events, providers, messages, *pages):
         app.include_router(module.router)
     app.include_router(gateway_routes(services.content))
-    app.include_router(upload_routes(services.content))
+    app.include_router(
+        upload_routes(services.content),
+        dependencies=[*SIGNED_IN, *UPLOADING],
+        responses=errors.problems(401, 429),
+    )
     app.include_router(page_routes())
     app.add_middleware(CompressJson)
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt="/v1/blocks/")
     app.add_middleware(SecurityHeaders)
-    settings = services.settings
     buckets = Buckets(settings.requests_per_second, settings.request_burst)
-    app.add_middleware(RateLimit, buckets=buckets, keys=load_api_keys(settings.api_keys))
+    app.add_middleware(
+        RateLimit,
+        buckets=buckets,
+        keys=load_api_keys(settings.api_keys),
+        read_token=services.sessions.read,
+    )
     app.add_middleware(CorrelationId)
     errors.install(app)
     return app

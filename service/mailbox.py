@@ -204,6 +204,17 @@ class Mailbox:
             raise OfferUnknown(f"there is no offer {offer_id}", id=offer_id)
         return found
 
+    def count_offers(self, requester: str, seconds: float) -> int:
+        """Accepted within the last `seconds` and not refused since."""
+        columns = t.offers.c
+        query = select(func.count()).where(
+            func.lower(columns.requester) == requester.lower(),
+            columns.received_at >= _now() - int(1_000 * seconds),
+            columns.state != REFUSED,
+        )
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0
+
     def fetch_waiting_offers(self) -> list[PostedOffer]:
         query = select(t.offers).where(t.offers.c.state == ACCEPTED)
         with self._engine.connect() as connection:

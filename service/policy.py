@@ -8,6 +8,7 @@ from commonweal.errors import Conflict
 from commonweal.protocol.types import Address, JobParameters
 
 MOST_MEMBERSHIPS = 4  # joins and leaves of one provider in one job
+OFFERS_PER_HOUR = 60  # of one requester
 _ANYBODY = 0
 
 
@@ -15,6 +16,12 @@ class ShareTooLow(Conflict):
     """The job pays its coordinator too little; its members may go to the chain themselves."""
 
     code = "coordinator-share-too-low"
+
+
+class TooManyOffers(Conflict):
+    """One requester's jobs cost gas faster than this coordinator pays for."""
+
+    code = "too-many-offers"
 
 
 class TooManyMemberships(Conflict):
@@ -28,6 +35,7 @@ class RelayPolicy:
     sender: Address
     min_share_bps: int = 0
     most_memberships: int = MOST_MEMBERSHIPS
+    offers_per_hour: int = OFFERS_PER_HOUR
 
     def check_share(self, parameters: JobParameters) -> None:
         """Raises ShareTooLow; what a job pays to another coordinator does not count."""
@@ -43,3 +51,10 @@ class RelayPolicy:
             text = f"{provider} joined or left job {job} {count} times here already"
             limit = self.most_memberships
             raise TooManyMemberships(text, job=job, provider=provider, count=count, limit=limit)
+
+    def check_offers(self, requester: str, count: int) -> None:
+        """`count`: of those accepted within the last hour. Raises TooManyOffers."""
+        if count >= self.offers_per_hour:
+            text = f"{requester} offered {count} jobs here within an hour"
+            limit = self.offers_per_hour
+            raise TooManyOffers(text, requester=requester, count=count, limit=limit)

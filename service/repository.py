@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from commonweal.errors import NotFound
 from commonweal.protocol.batches import RoundRecord, collect_round
-from commonweal.protocol.types import SCORE_MAX
+from commonweal.protocol.types import SCORE_MAX, Address
 from service import tables as t
 from service.chainstore import decode_row
 from service.eventjson import from_hex
@@ -103,6 +103,23 @@ class Repository:
 
     def has_event(self, name: str, job: int) -> bool:
         query = select(t.events.c.id).where(t.events.c.name == name, t.events.c.job == job).limit(1)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) is not None
+
+    # For admission
+
+    def find_owner(self, account: str) -> Address | None:
+        """Of the provider that has this owner or operator."""
+        columns = t.providers.c
+        query = select(columns.provider).where(
+            or_(columns.provider == account, columns.operator == account)
+        )
+        with self._engine.connect() as connection:
+            found = connection.scalar(query.order_by(columns.provider).limit(1))
+        return None if found is None else Address(found)
+
+    def has_job_of(self, requester: str) -> bool:
+        query = select(t.jobs.c.job).where(t.jobs.c.requester == requester).limit(1)
         with self._engine.connect() as connection:
             return connection.scalar(query) is not None
 

@@ -31,7 +31,8 @@ def serve(settings: Settings) -> None:
     """Returns after SIGTERM or SIGINT. Raises PortInUse, and what `open_services` raises."""
     listener = _bind(settings.host, settings.port)
     with listener:
-        services = open_services(settings)
+        port = listener.getsockname()[1]
+        services = open_services(settings.model_copy(update={"port": port}))
         config = uvicorn.Config(
             create_app(services),
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,

@@ -18,7 +18,8 @@ from commonweal.adapters.keystore import load_account, read_password
 from commonweal.adapters.transactions import Outbox, TransactionSender
 from commonweal.errors import CommonwealError
 from commonweal.protocol.receipts import RelayReceipt, sign_receipt
-from commonweal.protocol.types import Address
+from commonweal.protocol.types import Address, Wei
+from service.admission import Admission
 from service.chainstore import ChainStore
 from service.checks import Verifier
 from service.custodian import Custodian
@@ -32,6 +33,7 @@ from service.metrics import Metrics
 from service.mirror import Mirror
 from service.policy import RelayPolicy
 from service.repository import Repository
+from service.sessions import Sessions
 from service.settings import Settings
 from service.views import Views
 
@@ -80,6 +82,7 @@ class Services:
     heads: HeadWatch | None
     outbox: Outbox
     metrics: Metrics
+    sessions: Sessions
     give_receipt: Callable[[str, int], RelayReceipt]  # message id, milliseconds
 
     def start(self) -> None:
@@ -122,7 +125,11 @@ def open_services(settings: Settings) -> Services:
         replace_after=settings.replace_after,
         note_receipt=metrics.note_receipt,
     )
-    policy = RelayPolicy(sender.address, settings.min_coordinator_share_bps)
+    policy = RelayPolicy(
+        sender.address,
+        settings.min_coordinator_share_bps,
+        offers_per_hour=settings.offers_per_hour,
+    )
     content = EmbeddedStore(
         settings.data_dir / "content",
         settings.content_bytes,
@@ -165,6 +172,14 @@ def open_services(settings: Settings) -> Services:
         heads=HeadWatch(settings.heads_url, engine.wake) if settings.heads_url else None,
         outbox=outbox,
         metrics=metrics,
+        sessions=Sessions(
+            database,
+            bytes(account.key),
+            sender.address,
+            deployment.rounds_domain,
+            settings.own_hosts,
+            Admission(reader, repository, Wei(settings.least_holding)).find_identity,
+        ),
         give_receipt=partial(
             sign_receipt, bytes(account.key), sender.address, deployment.rounds_domain
         ),

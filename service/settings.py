@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from commonweal.errors import InvalidInput
 
+_HTTP_PORT = 80
+
 
 class InvalidSettings(InvalidInput):
     code = "invalid-settings"
@@ -55,6 +57,21 @@ class Settings(BaseSettings):
     api_keys: Annotated[
         Path | None, Field(description="file of names and SHA-256 hashes of their keys")
     ] = None
+    hosts: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="names, with ports, in the URLs that others dial; separated by spaces"),
+    ] = ()
+    least_holding: Annotated[
+        int, Field(ge=0, description="wei of the token that let strangers sign in")
+    ] = 10**18
+    offers_per_hour: Annotated[
+        int, Field(ge=1, description="of one requester, at this coordinator's cost")
+    ] = 60
+    upload_bytes: Annotated[
+        int, Field(gt=0, description="of one identity at once; again in `content_grace`")
+    ] = 2 * 2**30
     ready_lag: Annotated[
         int, Field(ge=0, description="unread blocks above which /ready says no")
     ] = 64
@@ -81,8 +98,20 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = "json"
 
     @property
+    def own_hosts(self) -> frozenset[str]:
+        """What may stand in a URL that leads here."""
+        listening = (self.host, "127.0.0.1", "localhost", "::1")
+        return frozenset((*self.hosts, *(_name_host(host, self.port) for host in listening)))
+
+    @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir / 'coordinator.db'}"
+
+
+def _name_host(host: str, port: int) -> str:
+    """As URLs have it: without the port that goes without saying."""
+    name = f"[{host}]" if ":" in host else host.lower()
+    return name if port == _HTTP_PORT else f"{name}:{port}"
 
 
 def load_settings(config: Path | None, options: dict[str, Any]) -> Settings:

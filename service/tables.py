@@ -1,4 +1,4 @@
-"""The coordinator's tables. All but `messages`, `offers` and the outbox can be rebuilt from chain.
+"""The coordinator's tables. All but the last three and the outbox can be rebuilt from the chain.
 
 `migrations/` makes them; a test compares both. Money is a decimal string of wei: 256 bits fit no
 integer column.
@@ -263,4 +263,11 @@ offers = Table(
     Column("job", BigInteger),
     Column("reason", String(60)),
     Column("received_at", BigInteger, nullable=False),
+)
+
+used_nonces = Table(
+    "used_nonces",
+    metadata,
+    Column("nonce", _Hash, primary_key=True),  # sha-256 of it
+    Column("expires_at", BigInteger, nullable=False, index=True),  # forgotten after that
 )

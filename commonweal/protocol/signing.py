@@ -1,8 +1,8 @@
 """EIP-712 hashes of every signed message, and 64-byte signatures (EIP-2098).
 
-Domain ("Commonweal", "1", chain id, contract): round messages are bound to Rounds, membership and
-offers to JobBoard, jurors' votes to Appeals. The hashing is by hand, in a few lines, so that it can
-be read and audited.
+Domain ("Commonweal", "1", chain id, contract): round messages and signing in at a coordinator are
+bound to Rounds, membership and offers to JobBoard, jurors' votes to Appeals. The hashing is by
+hand, in a few lines, so that it can be read and audited.
 """
 
 from __future__ import annotations
@@ -82,6 +82,20 @@ def hash_relay_receipt(domain: Domain, message_id: bytes, received_at: int) -> b
     return _hash(domain, types, [_RELAY_RECEIPT, message_id, received_at])
 
 
+def hash_sign_in(
+    domain: Domain,
+    host: str,
+    coordinator: Address,
+    account: Address,
+    nonce: str,
+    expires_at: int,
+) -> bytes:
+    """`host` as in the URL that was dialled, `expires_at` in Unix seconds. No contract reads it."""
+    types = ["bytes32", "bytes32", "address", "address", "bytes32", "uint256"]
+    words = [_SIGN_IN, keccak(text=host), coordinator, account, keccak(text=nonce), expires_at]
+    return _hash(domain, types, words)
+
+
 def compute_parameters_hash(parameters: JobParameters) -> bytes:
     """keccak256(abi.encode(parameters)) of the contract's struct."""
     return keccak(encode([JOB_PARAMETERS_ABI], [astuple(parameters)]))
@@ -136,6 +150,9 @@ _JOB_JOIN = keccak(
 )
 _JOB_LEAVE = keccak(text="JobLeave(uint256 job,address provider,uint256 nonce,uint256 deadline)")
 _RELAY_RECEIPT = keccak(text="RelayReceipt(bytes32 message,uint256 receivedAt)")
+_SIGN_IN = keccak(
+    text="SignIn(string host,address coordinator,address account,string nonce,uint256 expiresAt)"
+)
 _JOB_OFFER = keccak(
     text="JobOffer(address requester,bytes32 parametersHash,uint256 escrow,uint256 nonce,"
     "uint256 deadline)"

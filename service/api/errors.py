@@ -18,10 +18,16 @@ from starlette.exceptions import HTTPException
 from commonweal.adapters.chain import ContractReverted
 from commonweal.adapters.content.store import ContentTooLarge, StoreFull
 from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound, Unavailable
+from service.admission import AccountUnknown
+from service.sessions import Unauthorised
+from service.uploads import QuotaSpent
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _STATUS: tuple[tuple[type[CommonwealError], int], ...] = (
+    (Unauthorised, 401),
+    (AccountUnknown, 403),
+    (QuotaSpent, 429),
     (ContentTooLarge, 413),
     (StoreFull, 507),
     (ContractReverted, 409),
@@ -34,15 +40,19 @@ _STATUS: tuple[tuple[type[CommonwealError], int], ...] = (
 _HTTP_CODES = {400: "bad-request", 404: "not-found", 405: "method-not-allowed"}
 _MEANINGS = {
     400: "Wrong in itself: `signature-wrong`, `opening-wrong`, `ballot-length-wrong`, `invalid-…`.",
-    401: "`api-key-unknown`: leave `X-API-Key` out, or send one that was given to you.",
+    401: "Who you are is missing or not proven: `sign-in-required`, `session-unknown`, "
+    "`session-expired`, `api-key-unknown`; signing in, `wrong-host`, `challenge-unknown`, "
+    "`challenge-expired`, `signature-invalid`, `nonce-used`.",
+    403: "`account-unknown`: the chain knows no provider, job or tokens of this account.",
     404: "`job-unknown`, `round-unknown`, `member-unknown`, `seat-unknown`, `provider-unknown`, "
     "`message-unknown`, `offer-unknown`.",
     409: "Right in itself, not now: `phase-closed`, `round-wrong`, `job-over`, `already-on-chain`, "
     "`slot-taken`, `signature-expired`, `roles-not-held`, `stake-too-low`, `contract-reverted`; or "
-    "not at this coordinator's cost: `coordinator-share-too-low`, `too-many-memberships`.",
+    "not at this coordinator's cost: `coordinator-share-too-low`, `too-many-memberships`, "
+    "`too-many-offers`.",
     413: "`body-too-large`: the body is above its limit.",
     422: "`invalid-request`: the shape is wrong; `errors` names each field.",
-    429: "`too-many-requests`: `Retry-After` says when.",
+    429: "`too-many-requests`, `upload-quota-spent`: `Retry-After` says when.",
     503: "`catching-up`, `not-ready`, `chain-unavailable`, `database-unavailable`, "
     "`too-many-followers`: try again later.",
 }
@@ -101,7 +111,12 @@ def answer_problem(status: int, code: str, detail: str, **details: object) -> JS
 
 def answer_error(error: CommonwealError) -> JSONResponse:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
-    return answer_problem(status, error.code, error.message, **error.details)
+    response = answer_problem(status, error.code, error.message, **error.details)
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["www-authenticate"] = "Bearer"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        response.headers["retry-after"] = str(error.details["seconds"])
+    return response
 
 
 def install(app: FastAPI) -> None:

@@ -30,7 +30,7 @@ class Following(EventSourceResponse):
     ) -> None:
         """Raises TooManyFollowers."""
         self._followers = followers
-        self._identity: str = request.state.identity
+        self._identity: str = request.state.caller.identity
         followers.enter(self._identity)
         super().__init__(stream, ping=_PING_SECONDS, send_timeout=send_seconds)
 

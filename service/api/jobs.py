@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, status
 from sqlalchemy import RowMapping
 
 from service.api import schemas as s
+from service.api.access import SIGNED_IN
 from service.api.common import (
     Cursor,
     InvalidCursor,
@@ -25,6 +26,7 @@ from service.offers import OfferForm, check_offer
 from service.services import Services
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
+_HOUR = 3_600.0
 StateName = Literal["recruiting", "running", "cancelling", "completed", "cancelled", "exhausted"]
 
 
@@ -81,6 +83,7 @@ def list_payments(
     summary="Hand in a signed offer",
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(400, 409, 413, 422, 503),
+    dependencies=SIGNED_IN,
 )
 def post_offer(services: ServicesDep, offer: OfferForm) -> s.OfferState:
     """The requester signs `JobOffer` (EIP-712, bound to JobBoard) and, unless the board is approved
@@ -92,6 +95,8 @@ def post_offer(services: ServicesDep, offer: OfferForm) -> s.OfferState:
     if known is not None and known.state != "refused":
         return _show_offer(known)
     services.policy.check_share(offer.parameters.to_parameters())
+    recent = services.mailbox.count_offers(offer.requester, _HOUR)
+    services.policy.check_offers(offer.requester, recent)
     check_offer(services.reader, offer, now=now, at=head.number)
     body = offer.model_dump(mode="json")
     posted = services.mailbox.post_offer(offer.offer_id, offer.requester, body)

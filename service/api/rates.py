@@ -1,8 +1,8 @@
-"""How often one identity may ask: a bucket of requests each, which fills again with time.
+"""How often one identity may ask: a bucket of requests each.
 
-An identity is an API key if a request carries one, otherwise the address that it comes from: an
-IPv4 address, or the /64 of an IPv6 one, which is what one customer gets. What costs the coordinator
-more counts as several requests.
+An identity is an API key or the account that has signed in, if a request carries either, otherwise
+the address that it comes from: an IPv4 address, or the /64 of an IPv6 one, which is what one
+customer gets. What costs the coordinator more counts as several requests.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ import hashlib
 import ipaddress
 import math
 import re
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from commonweal.errors import InvalidInput
-from service.api.errors import answer_problem
+from service.api.errors import answer_error, answer_problem
+from service.buckets import Buckets
+from service.sessions import SessionUnknown, Unauthorised
 
-_MOST_IDENTITIES = 50_000  # the longest silent are forgotten: their buckets are full by then
 _NEVER_LIMITED = frozenset({"/health", "/ready", "/metrics"})
-_KEY_HEADER = b"x-api-key"
+_KEY_HEADER, _SESSION_HEADER = b"x-api-key", b"authorization"
+_BEARER = b"bearer "
 _LONGEST_KEY = 200
 
 # As many requests for a single row take about the same time.
 _COSTS = (
     (re.compile(r"/v1/jobs/[^/]+/claims"), 50),
     (re.compile(r"/v1/jobs/[^/]+/(matrix|history)"), 20),
+    (re.compile(r"/v1/sessions"), 20),
     (re.compile(r"/v1/overview"), 10),
     (re.compile(r"/v1/providers/[^/]+/(record|earnings)"), 5),
 )
@@ -40,69 +41,73 @@ class InvalidApiKeys(InvalidInput):
     code = "invalid-api-keys"
 
 
-class Buckets:
-    """Safe to share between threads."""
+class ApiKeyUnknown(Unauthorised):
+    code = "api-key-unknown"
 
-    def __init__(
-        self, rate: float, burst: int, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """`rate`: requests per second and identity in the long run; `burst`: at once."""
-        self._rate = rate
-        self._burst = burst
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, when
 
-    def take(self, identity: str, cost: int = 1) -> float:
-        """0 if a request that counts as `cost` may pass, otherwise the seconds until it may."""
-        now, cost = self._clock(), min(cost, self._burst)  # whatever is full lets anything pass
-        with self._lock:
-            left, before = self._levels.pop(identity, (float(self._burst), now))
-            left = min(self._burst, left + (now - before) * self._rate)
-            is_allowed = left >= cost
-            self._levels[identity] = (left - cost if is_allowed else left, now)
-            if len(self._levels) > _MOST_IDENTITIES:
-                self._levels.popitem(last=False)
-        return 0.0 if is_allowed else (cost - left) / self._rate
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`is_known`: by a key or a session, not only by where it comes from."""
+
+    identity: str
+    is_known: bool
 
 
 class RateLimit:
-    """429 for whoever asks too often, 401 for a key that nobody was given."""
+    """429 for whoever asks too often, 401 for a key or a token that nobody was given."""
 
-    def __init__(self, app: ASGIApp, *, buckets: Buckets, keys: Mapping[bytes, str]) -> None:
-        """`keys`: names by the SHA-256 of the key."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        buckets: Buckets,
+        keys: Mapping[bytes, str],
+        read_token: Callable[[str], str],
+    ) -> None:
+        """`keys`: names by the SHA-256 of the key; `read_token`: the account, or Unauthorised."""
         self._app = app
         self._buckets = buckets
         self._keys = keys
+        self._read_token = read_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in _NEVER_LIMITED:
             await self._app(scope, receive, send)
             return
-        identity = self._identify(scope)
-        if identity is None:
-            response = answer_problem(401, "api-key-unknown", "this API key is not known here")
-            await response(scope, receive, send)
+        try:
+            caller = self._identify(dict(scope["headers"]), scope.get("client"))
+        except Unauthorised as error:
+            await answer_error(error)(scope, receive, send)
             return
-        if (seconds := self._buckets.take(identity, _find_cost(scope["path"]))) > 0:
+        if (seconds := self._buckets.take(caller.identity, _find_cost(scope["path"]))) > 0:
             wait = math.ceil(seconds)
             detail = f"too many requests; this one may come in {wait} s"
             response = answer_problem(429, "too-many-requests", detail, seconds=wait)
             response.headers["retry-after"] = str(wait)
             await response(scope, receive, send)
             return
-        scope.setdefault("state", {})["identity"] = identity
+        scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
 
-    def _identify(self, scope: Scope) -> str | None:
-        """None for an unknown key."""
-        given = next((value for name, value in scope["headers"] if name == _KEY_HEADER), None)
-        if given is None:
-            return _name_place(scope["client"][0] if scope.get("client") else "")
-        if len(given) > _LONGEST_KEY:
-            return None
-        name = self._keys.get(hashlib.sha256(given).digest())
-        return None if name is None else f"key:{name}"
+    def _identify(self, headers: Mapping[bytes, bytes], client: tuple[str, int] | None) -> Caller:
+        if (key := headers.get(_KEY_HEADER)) is not None:
+            return Caller(self._name_key(key), is_known=True)
+        if (given := headers.get(_SESSION_HEADER)) is not None:
+            return Caller(self._name_account(given), is_known=True)
+        return Caller(_name_place(client[0] if client else ""), is_known=False)
+
+    def _name_key(self, key: bytes) -> str:
+        is_short = len(key) <= _LONGEST_KEY
+        name = self._keys.get(hashlib.sha256(key).digest()) if is_short else None
+        if name is None:
+            raise ApiKeyUnknown("this API key is not known here")
+        return f"key:{name}"
+
+    def _name_account(self, given: bytes) -> str:
+        if given[: len(_BEARER)].lower() != _BEARER:
+            raise SessionUnknown("only bearer tokens are given here")
+        token = given[len(_BEARER) :].strip()
+        return f"account:{self._read_token(token.decode('latin-1'))}"
 
 
 def load_api_keys(path: Path | None) -> dict[bytes, str]:

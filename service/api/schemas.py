@@ -221,3 +221,17 @@ class OfferState(Answer):
     tx: str | None = None
     job: Annotated[int | None, Field(description="the job's number, once mined")] = None
     reason: Annotated[str | None, Field(examples=["escrow-too-low"])] = None
+
+
+class Challenge(Answer):
+    nonce: str
+    coordinator: Annotated[AddressText, Field(description="whose receipts are signed so, too")]
+    expires_at: Seconds
+    chain_id: Annotated[int, Field(examples=[31337])]
+    contract: Annotated[AddressText, Field(description="Rounds; take it from your own file")]
+
+
+class Session(Answer):
+    token: str
+    identity: Annotated[AddressText, Field(description="a provider's owner, or the account")]
+    seconds: Annotated[int, Field(description="how long it is good for", examples=[3600])]

@@ -14,8 +14,11 @@ from typing import Any
 
 import httpx
 from contracts_stage import ETHER, FOREVER, Stage, Worker
+from eth_account.signers.local import LocalAccount
 
+from commonweal.adapters.http import open_client
 from commonweal.adapters.keystore import store_key
+from commonweal.adapters.sign_in import SignIn
 from commonweal.protocol import signing
 from commonweal.protocol.commitments import compute_ballot_commitment, pack_scores
 from commonweal.protocol.types import Role, Wei
@@ -107,6 +110,12 @@ class Coordinator:
         if self.process is not None and not self.has_ended:
             self.stop(signal.SIGKILL)
         self.http.close()
+
+    def sign_in(self, account: LocalAccount) -> dict[str, str]:
+        """Headers that show who asks."""
+        base = str(self.http.base_url).rstrip("/")
+        with open_client() as client:
+            return SignIn(account, self.stage.deployment.rounds_domain, client).headers(base)
 
     def get(self, path: str) -> Any:
         response = self.http.get(path)

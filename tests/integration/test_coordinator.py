@@ -287,20 +287,23 @@ def test_an_offer_becomes_a_job_at_the_coordinators_cost(
     stage.send(stage.deployer, "CommonwealToken", "transfer", requester.address, escrow)
     stage.send(requester, "CommonwealToken", "approve", board, escrow)
     offer = make_offer(stage, requester, escrow)
+    refused = coordinator.http.post("/v1/jobs", json=offer)
+    assert (refused.status_code, refused.json()["code"]) == (401, "sign-in-required")
+    session = coordinator.sign_in(requester)
     forged = {**offer, "escrow": escrow + 1}
-    response = coordinator.http.post("/v1/jobs", json=forged)
+    response = coordinator.http.post("/v1/jobs", json=forged, headers=session)
     assert (response.status_code, response.json()["code"]) == (400, "signature-wrong")
     poor = make_offer(stage, stage.account(), escrow)
-    response = coordinator.http.post("/v1/jobs", json=poor)
+    response = coordinator.http.post("/v1/jobs", json=poor, headers=session)
     assert (response.status_code, response.json()["code"]) == (409, "contract-reverted")
-    response = coordinator.http.post("/v1/jobs", json=offer)
+    response = coordinator.http.post("/v1/jobs", json=offer, headers=session)
     assert response.status_code == 202
     path = f"/v1/offers/{response.json()['id']}"
     job = wait_for(lambda: coordinator.get(path)["job"], what="the job")
     wait_for(lambda: coordinator.http.get(f"/v1/jobs/{job}").status_code == 200)
     shown = coordinator.get(f"/v1/jobs/{job}")
     assert (shown["requester"], shown["deposit"]) == (requester.address, str(escrow))
-    again = coordinator.http.post("/v1/jobs", json=offer)
+    again = coordinator.http.post("/v1/jobs", json=offer, headers=session)
     assert (again.status_code, again.json()["job"]) == (202, job)
 
 
@@ -384,7 +387,9 @@ def test_a_job_that_pays_too_little_is_not_relayed(another: Coordinator, troupe:
 def test_uploads_leave_the_disk_its_reserve(another: Coordinator) -> None:
     another.options = {"--content-reserve": 10**18}
     another.start()
-    response = another.http.put(f"/v1/blocks/{compute_cid(b'block', 'raw')}", content=b"block")
+    session = another.sign_in(another.stage.account(tokens=ETHER))
+    path = f"/v1/blocks/{compute_cid(b'block', 'raw')}"
+    response = another.http.put(path, content=b"block", headers=session)
     assert (response.status_code, response.json()["code"]) == (507, "store-full")
     assert response.json()["reserve"] == 10**18
 

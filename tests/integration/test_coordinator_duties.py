@@ -335,12 +335,13 @@ def check_refused(coordinator: Coordinator, message: Json, reason: str) -> None:
 # Content
 
 
-def test_a_store_that_strangers_filled_has_room_again_and_kept_the_job(
+def test_a_store_that_somebody_filled_has_room_again_and_kept_the_job(
     stage: Stage, tmp_path: Path
 ) -> None:
     options = {"--content-bytes": 2**20, "--content-grace": 0}
     coordinator = Coordinator(stage, tmp_path, options).start()
     try:
+        coordinator.http.headers.update(coordinator.sign_in(stage.account(tokens=ETHER)))
         spec = b"\x58\xff" + b"s" * 255
         stage.create_job(stage.account(), spec_digest=sha256(spec).digest())
         named = upload(coordinator, spec, "dag-cbor")

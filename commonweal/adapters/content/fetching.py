@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import httpx
 import structlog
@@ -28,6 +29,7 @@ from commonweal.adapters.content.store import (
 )
 from commonweal.adapters.content.unixfs import MAX_NODE_BYTES, Part, list_leaves
 from commonweal.adapters.http import open_client, request, within
+from commonweal.coordinator_errors import build_error
 from commonweal.errors import CommonwealError, Unavailable
 from commonweal.protocol.cids import Cid, is_block_of, parse_cid
 from commonweal.protocol.manifests import (
@@ -43,6 +45,14 @@ log = structlog.get_logger(__name__)
 _RAW = "application/vnd.ipld.raw"
 _REST_SECONDS, _LONGEST_REST = 30.0, 600.0
 _ANSWER_BYTES = 64 * 2**10  # of an upload
+
+
+class Authorise(Protocol):
+    """See adapters.sign_in.SignIn."""
+
+    def headers(self, base: str) -> dict[str, str]: ...
+
+    def forget(self, base: str) -> None: ...
 
 
 class SourceStalled(ContentUnreachable):
@@ -61,14 +71,19 @@ class ContentFetcher:
         sources: Callable[[], Sequence[str]],
         *,
         client: httpx.Client | None = None,
+        authorise: Authorise | None = None,
         block_seconds: float = 30.0,
         attempts: int = 3,
         threads: int = 4,
     ) -> None:
-        """`block_seconds` bounds one block from one source, however slowly it drips."""
+        """`block_seconds` bounds one block from one source, however slowly it drips.
+
+        `authorise` is asked for the headers that let this account write.
+        """
         self._store = store
         self._sources = sources
         self._client = client or open_client()
+        self._authorise = authorise
         self._block_seconds = block_seconds
         self._attempts = attempts
         self._threads = threads
@@ -179,7 +194,8 @@ class ContentFetcher:
     def push(self, cid: str, to: str) -> int:
         """Uploads what a pin of `cid` holds, leaves first. Returns how many blocks were lacking.
 
-        Raises StoreFull (the other's), Unavailable, ContentNotFound (this store lacks a block).
+        Raises StoreFull (the other's), Unavailable, ContentNotFound (this store lacks a block),
+        CoordinatorError (what the other says instead of taking it).
         """
 
         def links(node: Cid) -> list[Cid]:
@@ -195,23 +211,33 @@ class ContentFetcher:
             if known.status_code == 200:
                 return False
         block = self._store.get_block(str(cid))
-        answer = self._send("PUT", f"{base}/v1/blocks/{cid}", block)
+        answer = self._put(f"/v1/blocks/{cid}", base, block)
         if answer.status_code == 507:
             raise StoreFull(f"{base} has no room for {cid}", need=len(block), target=base)
         if answer.status_code not in (200, 201):
-            raise Unavailable(
-                f"{base} did not take {cid}", status=answer.status_code, cid=str(cid), target=base
-            )
+            raise build_error(answer)
         return answer.status_code == 201
 
-    def _send(self, method: str, url: str, body: bytes | None) -> httpx.Response:
+    def _put(self, path: str, base: str, block: bytes) -> httpx.Response:
+        """Signed in, if there is a key for it; a second time if the session is not taken."""
+        if self._authorise is None:
+            return self._send("PUT", base + path, block)
+        answer = self._send("PUT", base + path, block, self._authorise.headers(base))
+        if answer.status_code != httpx.codes.UNAUTHORIZED:
+            return answer
+        self._authorise.forget(base)
+        return self._send("PUT", base + path, block, self._authorise.headers(base))
+
+    def _send(
+        self, method: str, url: str, body: bytes | None, extra: dict[str, str] | None = None
+    ) -> httpx.Response:
         retrying = Retrying(
             stop=stop_after_attempt(self._attempts),
             wait=wait_exponential_jitter(multiplier=0.1, max=2.0, jitter=0.1),
             retry=retry_if_exception_type((httpx.NetworkError, httpx.ProtocolError)),
             reraise=True,
         )
-        headers = {"Accept": _RAW, "Content-Type": _RAW}
+        headers = {"Accept": _RAW, "Content-Type": _RAW, **(extra or {})}
         try:
             return retrying(
                 request,

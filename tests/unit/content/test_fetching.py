@@ -14,6 +14,7 @@ from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.content.store import ContentNotFound, ContentTooLarge, StoreFull
 from commonweal.adapters.content.unixfs import CHUNK_BYTES
+from commonweal.coordinator_errors import CoordinatorError
 from commonweal.errors import Unavailable
 from commonweal.protocol.cids import compute_cid
 from commonweal.protocol.manifests import (
@@ -260,13 +261,44 @@ def test_push_sends_leaves_first_and_only_what_is_lacking(
     assert not any(cid in path for path in asked)  # the question would cost as much as the manifest
 
 
-@pytest.mark.parametrize(("status", "error"), [(507, StoreFull), (403, Unavailable)])
+@pytest.mark.parametrize(("status", "error"), [(507, StoreFull), (403, CoordinatorError)])
 def test_a_refused_push_is_told(ours: EmbeddedStore, status: int, error: type[Exception]) -> None:
     def refusing(request: httpx.Request) -> httpx.Response:
         return httpx.Response(404 if request.method == "HEAD" else status)
 
     with pytest.raises(error):
         Network(peer=refusing).fetcher(ours).push(ours.put(b"x"), "http://peer")
+
+
+class Badge:
+    """A session that ends when `taken` says so."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def headers(self, base: str) -> dict[str, str]:
+        assert base == "http://peer"
+        return {"Authorization": f"Bearer {self.number}"}
+
+    def forget(self, _: str) -> None:
+        self.number += 1
+
+
+def test_a_push_signs_in_again_once_when_its_session_is_not_taken(ours: EmbeddedStore) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "HEAD":
+            assert "Authorization" not in request.headers
+            return httpx.Response(404)
+        return httpx.Response(201 if request.headers["Authorization"] == "Bearer 1" else 401)
+
+    network, badge = Network(peer=answer), Badge()
+    fetcher = network.fetcher(ours, authorise=badge)
+    assert fetcher.push(ours.put(b"x"), "http://peer/") == 1
+    assert [method for method, _, _ in network.requests] == ["HEAD", "PUT", "PUT"]
+    badge.number = 5
+    with pytest.raises(CoordinatorError):
+        fetcher.push(ours.put(b"y"), "http://peer/")
+    assert badge.number == 6
 
 
 def test_a_push_to_nobody_is_unavailable(ours: EmbeddedStore) -> None:

@@ -55,6 +55,26 @@ def _plain(value):
     return int(value)
 
 
+def test_signing_in_is_the_typed_data_that_wallets_show():
+    message = {
+        "host": "coordinator.example:8750",
+        "coordinator": VECTORS["board"],
+        "account": VECTORS["rounds"],
+        "nonce": "WyJh",
+        "expiresAt": 1_790_000_000,
+    }
+    kinds = "string host,address coordinator,address account,string nonce,uint256 expiresAt"
+    fields = [dict(zip(("type", "name"), each.split(), strict=True)) for each in kinds.split(",")]
+    domain = {
+        "name": "Commonweal",
+        "version": "1",
+        "chainId": ROUNDS.chain_id,
+        "verifyingContract": ROUNDS.contract,
+    }
+    signable = encode_typed_data(domain, {"SignIn": fields}, message)
+    assert signing.hash_sign_in(ROUNDS, *message.values()) == _hash_eip191_message(signable)
+
+
 @pytest.mark.parametrize("kind", MESSAGES)
 def test_hashes(kind):
     message = MESSAGES[kind]

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from service.api.following import Following
+from service.api.rates import Caller
 from service.followers import MOST_OF_ONE, Followers, TooManyFollowers
 
 
@@ -37,7 +38,7 @@ async def events() -> AsyncIterator[dict[str, Any]]:
 
 
 def build_request(identity: str) -> Request:
-    return Request({"type": "http", "method": "GET", "state": {"identity": identity}})
+    return Request({"type": "http", "method": "GET", "state": {"caller": Caller(identity, False)}})
 
 
 async def stay() -> Message:

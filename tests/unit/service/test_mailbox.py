@@ -82,3 +82,13 @@ def test_what_was_on_its_way_waits_again_after_a_restart(database: Engine) -> No
 def test_an_unknown_message_is_named(database: Engine) -> None:
     with pytest.raises(MessageUnknown, match="nothing"):
         Mailbox(database).fetch("nothing")
+
+
+def test_offers_are_counted_by_requester_and_hour(database: Engine) -> None:
+    mailbox = Mailbox(database)
+    for number in range(3):
+        mailbox.post_offer(str(number), "0xAB", {})
+    mailbox.post_offer("another's", "0xCD", {})
+    mailbox.mark_offer("0", "refused")
+    assert mailbox.count_offers("0xab", 3_600) == 2
+    assert mailbox.count_offers("0xab", -1) == 0  # as if that long had passed

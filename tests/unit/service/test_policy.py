@@ -8,7 +8,13 @@ import pytest
 from scripted_chain import NOBODY, OWNERS, PARAMETERS
 
 from commonweal.protocol.types import Address, Bps
-from service.policy import MOST_MEMBERSHIPS, RelayPolicy, ShareTooLow, TooManyMemberships
+from service.policy import (
+    MOST_MEMBERSHIPS,
+    RelayPolicy,
+    ShareTooLow,
+    TooManyMemberships,
+    TooManyOffers,
+)
 
 US, OTHER = OWNERS[0], OWNERS[1]
 
@@ -35,6 +41,14 @@ def test_a_job_must_pay_this_coordinator_its_share(
         policy.check_share(job)
     assert raised.value.code == "coordinator-share-too-low"
     assert (raised.value.details["share"], raised.value.details["need"]) == (counted, need)
+
+
+def test_a_requester_offers_so_many_jobs_an_hour() -> None:
+    policy = RelayPolicy(US, offers_per_hour=3)
+    policy.check_offers(OTHER, 2)
+    with pytest.raises(TooManyOffers) as raised:
+        policy.check_offers(OTHER, 3)
+    assert (raised.value.details["count"], raised.value.details["limit"]) == (3, 3)
 
 
 def test_a_provider_comes_and_goes_a_few_times_only() -> None:

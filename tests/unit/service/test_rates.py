@@ -11,9 +11,17 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from service.api.rates import Buckets, InvalidApiKeys, RateLimit, load_api_keys
+from service.api.rates import InvalidApiKeys, RateLimit, load_api_keys
+from service.buckets import Buckets
+from service.sessions import SessionExpired
 
 KEYS = {hashlib.sha256(b"script's key").digest(): "script"}
+
+
+def read_token(token: str) -> str:
+    if token == "old":
+        raise SessionExpired("the session ended")
+    return token.upper()
 
 
 class Clock:
@@ -53,7 +61,7 @@ async def test_requests_are_counted_by_place_and_by_key() -> None:
 
     routes = [Route("/", hello), Route("/health", hello)]
     buckets = Buckets(rate=0.5, burst=2, clock=Clock())
-    app = RateLimit(Starlette(routes=routes), buckets=buckets, keys=KEYS)
+    app = RateLimit(Starlette(routes=routes), buckets=buckets, keys=KEYS, read_token=read_token)
 
     async def ask(host: str, path: str = "/", **headers: str) -> httpx.Response:
         transport = httpx.ASGITransport(app, client=(host, 1))
@@ -73,6 +81,14 @@ async def test_requests_are_counted_by_place_and_by_key() -> None:
     assert (await ask("10.0.0.4", **key)).status_code == 429
     unknown = await ask("10.0.0.5", **{"x-api-key": "guess"})
     assert (unknown.status_code, unknown.json()["code"]) == (401, "api-key-unknown")
+    # So is whoever has signed in.
+    signed_in = {"authorization": "Bearer abc"}
+    answers = [(await ask(f"10.0.1.{n}", **signed_in)).status_code for n in range(3)]
+    assert answers == [200, 200, 429]
+    for bad, code in (("Bearer old", "session-expired"), ("Basic abc", "session-unknown")):
+        refused = await ask("10.0.2.1", authorization=bad)
+        assert (refused.status_code, refused.json()["code"]) == (401, code)
+        assert refused.headers["www-authenticate"] == "Bearer"
     # One customer's IPv6 addresses are one identity.
     answers = [(await ask(f"2001:db8:1:1::{n}")).status_code for n in range(1, 4)]
     assert answers == [200, 200, 429]
@@ -97,7 +113,12 @@ async def test_what_costs_more_counts_as_more(path: str, cost: int) -> None:
         return PlainTextResponse("hello")
 
     buckets = Buckets(rate=1, burst=100, clock=Clock())
-    app = RateLimit(Starlette(routes=[Route("/{rest:path}", hello)]), buckets=buckets, keys={})
+    app = RateLimit(
+        Starlette(routes=[Route("/{rest:path}", hello)]),
+        buckets=buckets,
+        keys={},
+        read_token=read_token,
+    )
     transport = httpx.ASGITransport(app, client=("10.0.0.1", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
         await client.get(path)
@@ -116,7 +137,7 @@ def test_a_request_that_counts_as_more_than_the_burst_waits_for_a_full_bucket() 
 @pytest.mark.anyio
 async def test_mapped_addresses_are_the_ipv4_ones_that_they_stand_for() -> None:
     buckets = Buckets(rate=1, burst=1, clock=Clock())
-    app = RateLimit(Starlette(), buckets=buckets, keys={})
+    app = RateLimit(Starlette(), buckets=buckets, keys={}, read_token=read_token)
 
     async def ask(host: str) -> int:
         transport = httpx.ASGITransport(app, client=(host, 1))
