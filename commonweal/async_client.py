@@ -50,6 +50,9 @@ class AsyncClient:
     async def models(self, job: int) -> Any:
         return await asyncio.to_thread(self._client.models, job)
 
+    async def claims(self, job: int) -> Any:
+        return await asyncio.to_thread(self._client.claims, job)
+
     async def payments(self, job: int) -> Any:
         return await asyncio.to_thread(self._client.payments, job)
 

@@ -132,6 +132,10 @@ class Client:
     def models(self, job: int) -> Any:
         return self._get(f"/v1/jobs/{job}/models")
 
+    def claims(self, job: int) -> Any:
+        """What trainers say of their own training, round by round; nobody checks it."""
+        return self._get(f"/v1/jobs/{job}/claims")
+
     def payments(self, job: int) -> Any:
         return self._get(f"/v1/jobs/{job}/payments")
 

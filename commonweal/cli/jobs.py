@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from commonweal.cli import newjob
 from commonweal.cli import options as opt
@@ -22,6 +23,7 @@ from commonweal.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from commonweal.client import Client
     from commonweal.estimating import Estimate
 
 app = typer.Typer(no_args_is_help=True, help="Write, submit, follow and cancel jobs.")
@@ -119,20 +121,53 @@ def watch(
     json: Annotated[
         bool, typer.Option("--json", help="Every event whole, a JSON object per line.")
     ] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines only, on a terminal too.")] = False,
 ) -> None:
-    """Follow a job's events until it is over (or Ctrl-C)."""
-    import json as json_
+    """Follow a job's events until it is over (or Ctrl-C).
 
+    A terminal shows the job's curves live below them; elsewhere each event is a line.
+    """
     from commonweal.client import Client
 
-    narrator = Narrator()
+    console = Console()
     with Client(url) as client:
+        if plain or json or not console.is_terminal or console.is_dumb_terminal:
+            _watch_lines(client, job, json)
+        else:
+            _watch_live(client, job, console)
+
+
+def _watch_lines(client: Client, job: int, json: bool) -> None:
+    import json as json_
+
+    narrator = Narrator()
+    for event in client.watch(job):
+        line = json_.dumps(event) if json else narrator.describe(event)
+        if line is not None:
+            typer.echo(line)
+        if _is_last(event):
+            return
+
+
+def _watch_live(client: Client, job: int, console: Console) -> None:
+    from commonweal.cli.watching import Curves, LiveWatch
+
+    def fetch_curves() -> Curves:
+        curves: Curves = {}
+        for item in client.claims(job)["items"]:
+            for name, claim in item["metrics"].items():
+                curves.setdefault(name, {})[item["round"]] = claim["median"]
+        return curves
+
+    with LiveWatch(job, console, fetch_curves) as watch:
         for event in client.watch(job):
-            line = json_.dumps(event) if json else narrator.describe(event)
-            if line is not None:
-                typer.echo(line)
-            if event["data"].get("state") in OVER:
+            watch.take(event, is_last=_is_last(event))
+            if _is_last(event):
                 return
+
+
+def _is_last(event: dict[str, Any]) -> bool:
+    return event["data"].get("state") in OVER
 
 
 @app.command()

@@ -21,6 +21,7 @@ from commonweal.protocol.rewards import unpack_payments
 from commonweal.protocol.types import Role, Verdict
 
 Data = Mapping[str, Any]
+UNREADABLE = (CommonwealError, ArithmeticError, LookupError, TypeError, ValueError)
 
 FAILURES = {
     "too-few-commitments": "too few trainers committed an update",
@@ -59,7 +60,7 @@ class Narrator:
         try:
             text = tell(self, data)
             return f"{format_time(data['timestamp'])}  {text}" if text else None
-        except (CommonwealError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             return f"event {event['event']} cannot be read: {error!r}"
 
     def _created(self, data: Data) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from terminals import open_terminal
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.deployment import load_deployment
@@ -107,6 +109,18 @@ def test_json_is_one_object_with_the_agreed_keys(kept: Kept) -> None:
     assert set(money) == {"deposited_wei", "held_wei", "paid_wei", "refunded_wei"}
     assert money["deposited_wei"] == (7 * 1000 + ROUNDS * 100) * 10**18
     assert result["model_cid"].startswith("bafyrei")
+
+
+def test_a_terminal_shows_the_jobs_curves_below_its_events(kept: Kept) -> None:
+    terminal = open_terminal(str(WEAL), "job", "watch", "1", "--url", kept.url)
+    assert terminal.read_to_end() == 0
+    shown = "\n".join(terminal.screen.display)
+    assert f"{ROUNDS} of {ROUNDS} rounds final" in shown
+    assert re.search("accuracy, median .*loss, median", shown)
+    assert re.search(r"1\.00┤.*[⠀-⣿]", shown)
+    assert f"round {ROUNDS}: model agreed" in shown
+    plain = weal("job", "watch", 1, "--url", kept.url)
+    assert "median" not in plain.stdout
 
 
 def test_requester_sees_the_job(kept: Kept) -> None:
