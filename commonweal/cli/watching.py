@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
-from commonweal.cli.charts import draw_curve
+from commonweal.charts import draw_curve
 from commonweal.cli.narration import FAILURES, UNREADABLE, Narrator
 from commonweal.cli.output import format_tokens
 from commonweal.errors import CommonwealError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -174,6 +175,9 @@ def test_model_is_fetched_from_the_providers(kept: Kept, tmp_path: Path) -> None
     assert got.returncode == 0, got.stderr
     assert json.loads(got.stdout)["cid"] == kept.result["model_cid"]
     assert load_file(file)["output.bias"].shape == (10,)
+    card = file.with_suffix(".md").read_text()
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in card
+    assert f"| {ROUNDS} | `{kept.result['model_cid']}` |" in card
 
 
 def test_verification_needs_no_coordinator(kept: Kept) -> None:

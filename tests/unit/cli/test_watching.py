@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from commonweal.cli.charts import draw_curve
+from commonweal.charts import draw_curve
 from commonweal.cli.watching import Curves, LiveWatch, Progress, render
 from commonweal.coordinator_errors import CoordinatorUnreachable
 from commonweal.protocol.commitments import pack_entries, pack_members, pack_scores, pack_seats

@@ -164,7 +164,7 @@ class HonestJob:
             round=number,
             trainer=_provider(member),
             samples=10,
-            metrics={},
+            metrics={"loss": 1 / number, "accuracy": 1 - 0.5**number},
         )
         return self.content.put_manifest(manifest), delta
 
