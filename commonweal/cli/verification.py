@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commonweal.cli import options as opt
+from commonweal.cli.narration import format_date
 from commonweal.cli.output import EXIT_FAILED, print_json
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ def verify(
     offline: Annotated[
         bool, typer.Option("--offline", help="Read content from the store and --source only.")
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the report as a page of its own too."),
+    ] = None,
     max_model_bytes: opt.MaxModelBytes = opt.DEFAULT_MAX_MODEL_BYTES,
     rpc: opt.Rpc = opt.DEFAULT_RPC,
     deployment: opt.DeploymentFile = opt.DEFAULT_DEPLOYMENT,
@@ -56,6 +62,8 @@ def verify(
         content = open_store(store or Path(scratch), store_kubo)
         report = verify_job(reader, job, content, sources, max_model_bytes=max_model_bytes)
     trusted = f"the event logs and the storage that {name_endpoint(rpc)} shows"
+    if html is not None:
+        write_page(html, report, trusted)
     if json:
         print_json(report.to_json() | {"trusted": trusted})
     else:
@@ -69,6 +77,13 @@ def open_store(folder: Path, kubo: str | None) -> ContentStore:
     from commonweal.adapters.content.kubo import KuboStore
 
     return EmbeddedStore(folder) if kubo is None else KuboStore(kubo)
+
+
+def write_page(path: Path, report: Report, trusted: str) -> None:
+    from commonweal.verification.page import render_page
+
+    made_at = format_date(int(time.time()))
+    path.write_text(render_page(report, trusted, made_at), encoding="utf-8")
 
 
 def print_report(report: Report, trusted: str) -> None:

@@ -180,13 +180,15 @@ def test_model_is_fetched_from_the_providers(kept: Kept, tmp_path: Path) -> None
     assert f"| {ROUNDS} | `{kept.result['model_cid']}` |" in card
 
 
-def test_verification_needs_no_coordinator(kept: Kept) -> None:
+def test_verification_needs_no_coordinator(kept: Kept, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
     coordinator = kept.note["processes"]["coordinator"]["pid"]
     os.kill(coordinator, signal.SIGSTOP)  # it cannot answer anybody
     try:
-        verified = weal("verify", 1, *kept.chain, "--json")
+        verified = weal("verify", 1, *kept.chain, "--json", "--html", page)
     finally:
         os.kill(coordinator, signal.SIGCONT)
+    assert f"Verified: all {json.loads(verified.stdout)['checks']:,} checks" in page.read_text()
     report = json.loads(verified.stdout)
     assert verified.returncode == 0, report["first_broken"]
     assert report["ok"]
