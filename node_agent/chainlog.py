@@ -10,10 +10,11 @@ from collections import defaultdict
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.protocol.batches import RoundRecord, collect_round
+from commonweal.protocol.commitments import unpack_scores
 from commonweal.protocol.events import ChainEvent, ProviderAnnounced
-from commonweal.protocol.types import Address
+from commonweal.protocol.types import Address, Verdict
 
-_KEPT = 2  # rounds of a job
+_KEPT = 9  # rounds of a job: the one in flight, and those whose verdicts count
 
 
 class ChainLog:
@@ -24,10 +25,25 @@ class ChainLog:
         self._forget()
 
     def record(self, job: int, round_: int, at: int) -> RoundRecord:
-        """What was announced up to block `at` of one of a job's latest two rounds."""
+        """What was announced up to block `at` of one of a job's latest nine rounds."""
         with self._lock:
             self._refresh(at)
             return collect_round(self._rounds[job].get(round_, ()), job, round_)
+
+    def rejections(self, job: int, before: int, at: int) -> dict[int, list[bool]]:
+        """By member, whether each of its updates was rejected in the rounds before round `before`.
+
+        Of the latest eight rounds; updates that nobody could judge are passed over.
+        """
+        found: dict[int, list[bool]] = {}
+        for round_ in range(max(1, before - _KEPT + 1), before):
+            record = self.record(job, round_, at)
+            scores = unpack_scores(record.scores)  # none before the tally
+            for member, score in zip(sorted(record.digests), scores, strict=False):
+                verdict = Verdict.of(score)
+                if verdict is not Verdict.UNAVAILABLE:
+                    found.setdefault(member, []).append(verdict is not Verdict.VERIFIED)
+        return found
 
     def announcements(self, at: int) -> dict[Address, ProviderAnnounced]:
         """The latest announcement of every provider."""

@@ -10,7 +10,7 @@ from typing import assert_never
 import structlog
 
 from commonweal.adapters.content.store import ContentNotFound, ContentStore
-from commonweal.learning.scoring import ScoringMemory
+from commonweal.learning.scoring import ScoringMemory, recall_verdicts
 from commonweal.learning.weights import Weights, decode_weights, encode_weights, shapes_of
 from commonweal.protocol.batches import RoundRecord
 from commonweal.protocol.manifests import manifest_cid
@@ -191,6 +191,8 @@ class Duties:
         its = job.round
         data = self.journal.memory_before(its.job, its.round)
         memory = ScoringMemory() if data is None else ScoringMemory.from_bytes(data)
+        rejections = self.chain_log.rejections(its.job, its.round, view.block.number)
+        memory = recall_verdicts(memory, rejections)
         before = self.chain_log.record(its.job, its.round - 1, view.block.number)
         until = time.monotonic() + left * _LOOK_BACK_SHARE
         return look_back(self.models, self.updates, spec, memory, before, job.trainers, until=until)

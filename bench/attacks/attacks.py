@@ -24,6 +24,7 @@ TARGET = 0  # the class that a backdoor's trigger stands for
 _TRIGGER = 4  # pixels at the end of the picture
 _JITTER = 0.05
 _TRUSTED_ROUNDS = 5  # for which the patient ones behave
+_FIRST_HARM, _HARM_BOUNDS = 0.25, (0.02, 0.9)  # of those that adapt to scores
 _ABOVE_THE_FLOOR = 0.3  # cosine to the reference that the adaptive one keeps
 
 
@@ -206,18 +207,31 @@ def adaptive_to_validation_set(scene: Scene) -> Vectors:
 def adaptive_to_scores(scene: Scene) -> Vectors:
     """Knows rule and scores: harms more after it was paid, trains more honestly after it was not.
 
-    The share of harm is read off what it sent last: from a quarter, up by half or down to a half.
+    The share of harm starts at a quarter; up by half, or down to a half.
     """
-    harm = _resize(-scene.honest.mean(axis=0, keepdims=True), 1.0)[0]
-    own = _resize(scene.own, 1.0)
-    if scene.last_sent is None or scene.last_own is None:
-        shares = np.full(len(own), 0.25)
-    else:
-        last = np.sum(_resize(scene.last_sent, 1.0) * _resize(scene.last_own, 1.0), axis=1)
-        shares = np.clip((1 - last) / 2, 0.05, 0.9)
-        shares = np.where(scene.paid, np.minimum(1.5 * shares, 0.9), 0.5 * shares)
+    shares = np.full(len(scene.own), _FIRST_HARM)
+    if scene.last_sent is not None and scene.last_own is not None and scene.last_honest is not None:
+        last = _read_shares(scene.last_sent, scene.last_own, _harm(scene.last_honest))
+        shares = np.clip(np.where(scene.paid, 1.5 * last, 0.5 * last), *_HARM_BOUNDS)
+    own, harm = _resize(scene.own, 1.0), _harm(scene.honest)
     mixed = (1 - shares)[:, None] * own + shares[:, None] * harm
     return _resize(mixed.astype(np.float32), _norm(scene))
+
+
+def _harm(honest: Vectors) -> Vector:
+    """The opposite of their mean, a unit vector (d,)."""
+    unit: Vector = _resize(-honest.mean(axis=0, keepdims=True), 1.0)[0]
+    return unit
+
+
+def _read_shares(sent: Vectors, own: Vectors, harm: Vector) -> NDArray[np.float64]:
+    """How much harm each of `sent` was mixed of, (a,): least squares against its two parts."""
+    parts = [
+        np.linalg.lstsq(np.stack([trained, harm], axis=1), row, rcond=None)[0]
+        for row, trained in zip(sent, _resize(own, 1.0), strict=True)
+    ]
+    shares: NDArray[np.float64] = np.array([harm / (own + harm) for own, harm in parts])
+    return shares
 
 
 def flip_labels(data: Dataset, _: np.random.Generator) -> Dataset:

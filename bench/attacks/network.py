@@ -16,7 +16,13 @@ from bench.attacks.liars import LIES, Courtroom
 from bench.attacks.tasks import Task
 from commonweal.learning.aggregation import ScoredUpdate, aggregate
 from commonweal.learning.data import Dataset, LocalData
-from commonweal.learning.scoring import Candidate, ScoringMemory, recall_round, score_updates
+from commonweal.learning.scoring import (
+    Candidate,
+    ScoringMemory,
+    recall_round,
+    recall_verdicts,
+    score_updates,
+)
 from commonweal.learning.training import evaluate, train
 from commonweal.learning.weights import Weights, initial_weights
 from commonweal.protocol.committee import draw_committee
@@ -41,6 +47,7 @@ STAKE = Wei(100 * 10**18)  # in the job
 INVALID_SLASH_BPS = 500
 # What a round costs a trainer, as a part of an equal share of the trainers' pool.
 COST = {"trains": 0.25, "idles": 0.05}
+_REMEMBERED = 8  # rounds, as nodes do
 _LAST = 3  # rounds whose accuracies are averaged
 
 
@@ -112,6 +119,7 @@ class Network:
         self._last: tuple[Vectors, Vectors] | None = None
         self._sent: Vectors | None = None
         self._paid: set[int] = set()
+        self._rejections: dict[int, list[bool]] = {}
         self._step: Vector = np.zeros(_count(self.model), np.float32)
         self._data = {m: self._local(m) for m in range(len(task.parts))}
 
@@ -140,6 +148,7 @@ class Network:
         ]
         scores = self._judge(round_, committee, candidates)
         self._paid = {m for m in scores if Verdict.of(scores[m]) is Verdict.VERIFIED}
+        self._note_rejections(scores)
         self._before = self.model, candidates
         self._advance(scores, candidates)
 
@@ -191,6 +200,7 @@ class Network:
             memory = self.memories.get(judge) or ScoringMemory(key=_seed(self.plan.seed, 0, judge))
             if self._before is not None:
                 memory = recall_round(memory, *self._before)
+            memory = recall_verdicts(memory, self._rejections)
             ballot, self.memories[judge] = score_updates(
                 self.task.spec,
                 self.model,
@@ -214,6 +224,11 @@ class Network:
         for member, units in split.payments:
             self.ledger.pay(member, (units - seats[member]) * QUANTUM)
         return dict(zip(members, result.scores, strict=True))
+
+    def _note_rejections(self, scores: dict[int, Score]) -> None:
+        for member, score in scores.items():
+            before = self._rejections.get(member, [])[1 - _REMEMBERED :]
+            self._rejections[member] = [*before, Verdict.of(score) is not Verdict.VERIFIED]
 
     def _advance(self, scores: dict[int, Score], candidates: Sequence[Candidate]) -> None:
         for member, score in scores.items():

@@ -1,6 +1,6 @@
 """What each update does to a validator's loss, alone and in company: leave-one-out and Shapley.
 
-Deltas are flat rows here. What is told from directions alone is in scoring.py.
+Updates are flat rows here, unit vectors and norms. What directions alone tell is in scoring.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Coalitions:
 
     spec: JobSpec
     parent: Weights
-    deltas: Vectors  # (n, d)
+    units: Vectors  # (n, d), of length one
     norms: Values  # (n,)
     data: Dataset
     _known: dict[bytes, Values] = field(default_factory=dict)
@@ -43,10 +43,9 @@ class Coalitions:
         return self._known[key]
 
     def _step(self, chosen: NDArray[np.bool]) -> Vectors:
-        norms = self.norms[chosen]
-        limit = np.median(self.norms)
-        scales = np.minimum(1.0, limit / np.maximum(norms, 1e-30)) / len(norms)
-        step: Vectors = scales.astype(np.float32) @ self.deltas[chosen]
+        # Zeros for the others: rows that are chosen would be copied.
+        lengths = np.where(chosen, np.minimum(self.norms, np.median(self.norms)), 0.0)
+        step: Vectors = (lengths / chosen.sum()).astype(np.float32) @ self.units
         return step
 
 
@@ -106,7 +105,7 @@ def flatten(deltas: Sequence[Weights], parent: Weights, norms: Sequence[float]) 
     units = np.zeros((len(deltas), sum(tensor.size for tensor in parent.values())), np.float32)
     for row, delta, norm in zip(units, deltas, norms, strict=True):
         if norm > 0:
+            np.concatenate([delta[name].reshape(-1) for name in parent], out=row)
             # As a numpy number: a Python float would be made a float32, which may be infinite.
-            flat = np.concatenate([delta[n].reshape(-1) for n in parent])
-            np.divide(flat, np.float64(norm), out=row, casting="same_kind")
+            np.divide(row, np.float64(norm), out=row, casting="same_kind")
     return units

@@ -25,6 +25,7 @@ _RESENT_COSINE = 0.9995
 _FEW = 4  # updates, from which on the usual distance between them can be told
 _ALIKE = 0.03
 _OPPOSITE = 0.5
+_MISTRUSTED = -0.5  # standing of one whom others have mostly rejected
 WIDTH = 1024
 _ROUNDS_KEPT = 8
 _RECORD = np.dtype([("round", "<i8"), ("member", "<i8"), ("base", "S32")])
@@ -182,6 +183,21 @@ def remember(
         sketches=np.concatenate([memory.sketches[kept], sketches]),
         records=np.concatenate([memory.records[kept], records]),
     )
+
+
+def recall_verdicts(
+    memory: ScoringMemory, rejections: Mapping[int, Sequence[bool]]
+) -> ScoringMemory:
+    """The memory of one who has not judged a member yet, with what others found before.
+
+    `rejections`: by member, whether each of its updates in the latest rounds was rejected.
+    """
+    mistrusted = {
+        member: _MISTRUSTED
+        for member, rejected in rejections.items()
+        if member not in memory.standing and 2 * sum(rejected) > len(rejected) >= _FEW
+    }
+    return replace(memory, standing=MappingProxyType({**memory.standing, **mistrusted}))
 
 
 def has_seen(memory: ScoringMemory, base: bytes) -> bool:

@@ -37,6 +37,7 @@ from commonweal.learning.memory import (
     find_copies,
     has_seen,
     recall,
+    recall_verdicts,
     remember,
 )
 from commonweal.learning.training import train
@@ -50,6 +51,7 @@ __all__ = [
     "InvalidMemory",
     "ScoringMemory",
     "recall_round",
+    "recall_verdicts",
     "remembers_round",
     "score_updates",
 ]
@@ -59,6 +61,7 @@ __all__ = [
 _NOISE_DEVIATIONS = 4.0
 _NOISE_FLOOR_MAX = 0.5
 _SMOOTHING = 0.5  # of clear agreement or disagreement
+_REGAINING = 0.9  # of a standing below zero, when it rises
 _MEMORY_WHEN_NEUTRAL = 0.95  # of the standing, when an update is neither
 # Updates of five that cancel have a mean cosine of −1/4 to one another: no opposition in that.
 _OPPOSED = -0.25
@@ -97,10 +100,6 @@ class _View:
     units: Vectors  # (n, d)
     norms: Values  # (n,)
     faults: dict[int, Score]
-
-    @property
-    def deltas(self) -> Vectors:
-        return self.units * self.norms[:, None].astype(np.float32)
 
     def choose(self, which: NDArray[np.bool]) -> _View:
         members = tuple(m for m, is_in in zip(self.members, which, strict=True) if is_in)
@@ -236,7 +235,7 @@ def _measure_one_thing(
     if spec.scoring.rule == "agreement":
         cosines = view.units @ _train_reference(spec, parent, data, seed)
         return np.where(cosines > _noise_floor(view.units.shape[1]), cosines, 0).astype(np.float64)
-    coalitions = Coalitions(spec, parent, view.deltas, view.norms, data)
+    coalitions = Coalitions(spec, parent, view.units, view.norms, data)
     if spec.scoring.rule == "leave-one-out":
         effects = compute_leave_one_out(coalitions, np.ones(len(view.members), np.bool))
         return np.where(effects > _CLEAR_EFFECT, effects, 0.0)
@@ -265,13 +264,15 @@ def _measure(
     floor = _noise_floor(units.shape[1])
     cosines = (units @ reference).astype(np.float64)
     trust = np.where(cosines > floor, cosines, 0.0)
-    trust[[at for at, member in enumerate(members) if member in copies]] = 0.0
+    # A group that failed before must not vouch for itself in a round where directions are few.
+    failed = [memory.standing.get(member, np.inf) <= floor for member in members]
+    trust[[at for at, m in enumerate(members) if m in copies or failed[at]]] = 0.0
     pairs = (units @ units.T).astype(np.float64)
     np.fill_diagonal(pairs, 0.0)
     known = np.array([memory.standing.get(member, 0.0) > floor for member in members], bool)
     links = np.abs(pairs * (known | (trust > 0)))
     structure = np.maximum(np.abs(cosines), links.max(axis=1, initial=0.0))
-    harm = compute_leave_one_out(Coalitions(spec, parent, view.deltas, norms, data), trust > 0)
+    harm = compute_leave_one_out(Coalitions(spec, parent, units, norms, data), trust > 0)
     agreement = _agree(cosines, pairs, trust)
     agreeing = np.flatnonzero((agreement > _OPPOSED) & (structure > floor))
     size = float(np.median(norms)) if len(norms) else 0.0
@@ -319,8 +320,9 @@ def _update_standing(before: Mapping[int, float], seen: Measurement) -> dict[int
     for at, member in enumerate(seen.members):
         agreement = float(seen.agreement[at])
         neutral = _OPPOSED < agreement < seen.floor and seen.structure[at] > seen.floor
-        kept = _MEMORY_WHEN_NEUTRAL if neutral else _SMOOTHING
-        smoothed = kept * before.get(member, agreement) + (1 - kept) * agreement
+        known = before.get(member, agreement)
+        kept = _MEMORY_WHEN_NEUTRAL if neutral else _REGAINING if known < 0 else _SMOOTHING
+        smoothed = kept * known + (1 - kept) * agreement
         if agreement < _OPPOSED or member in seen.turned:
             smoothed = min(smoothed, _OUTCAST)
         standing[member] = 0.0 if member in seen.copies else smoothed

@@ -85,12 +85,22 @@ def test_a_cache_of_training_changes_no_result(task: Task) -> None:
 
 @pytest.mark.parametrize("paid", [True, False])
 def test_who_adapts_to_scores_harms_more_once_paid(paid: bool) -> None:
-    scene = make_scene(2, first=False)
-    scene = replace(scene, last_sent=scene.last_own, paid=np.full(4, paid))
-    sent = ATTACKS["adaptive-scores"].craft(scene)
-    mean = scene.honest.mean(axis=0)
-    mildest = ATTACKS["adaptive-scores"].craft(replace(scene, paid=np.zeros(4, np.bool)))
-    assert ((sent @ mean) < (mildest @ mean)).all() == paid
+    """Read off what it sent: a quarter of harm at first, then three eighths or an eighth."""
+    first, then = make_scene(1, first=True), make_scene(2, first=False)
+    sent = ATTACKS["adaptive-scores"].craft(first)
+    then = replace(
+        then,
+        last_sent=sent,
+        last_own=first.own,
+        last_honest=first.honest,
+        paid=np.full(4, paid),
+    )
+    harm = -then.honest.mean(axis=0)
+    harm /= np.linalg.norm(harm)
+    for row, own in zip(ATTACKS["adaptive-scores"].craft(then), then.own, strict=True):
+        parts = np.stack([own / np.linalg.norm(own), harm], axis=1)
+        (trained, harmed), *_ = np.linalg.lstsq(parts, row, rcond=None)
+        assert harmed / (trained + harmed) == pytest.approx(0.375 if paid else 0.125, abs=1e-4)
 
 
 @pytest.mark.parametrize("skew", ["label", "quantity", "feature"])

@@ -32,7 +32,8 @@ def make_data() -> Dataset:
 def make_coalitions(*rows: np.ndarray) -> Coalitions:
     deltas = np.stack(rows)
     norms = np.linalg.norm(deltas, axis=1).astype(np.float64)
-    return Coalitions(SPEC, PARENT, deltas, norms, make_data())
+    units = (deltas / np.maximum(norms, 1e-30)[:, None]).astype(np.float32)
+    return Coalitions(SPEC, PARENT, units, norms, make_data())
 
 
 def test_who_helps_is_told_from_who_harms() -> None:

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from commonweal.learning.memory import ScoringMemory, compute_sketches, find_copies, remember
+from commonweal.learning.memory import (
+    ScoringMemory,
+    compute_sketches,
+    find_copies,
+    recall_verdicts,
+    remember,
+)
 
 DIMENSIONS = 4000
 
@@ -28,3 +34,23 @@ def test_how_near_an_earlier_update_may_come(sender: int, cosine: float, copied:
     memory = remember(memory, {}, [0, 1], compute_sketches(memory.key, first), b"a" * 32)
     again = compute_sketches(memory.key, near(first[0], cosine)[None])
     assert find_copies(memory, [sender], again, b"b" * 32) == ({sender} if copied else set())
+
+
+@pytest.mark.parametrize(
+    ("rejected", "mistrusted"),
+    [
+        ([True] * 4, True),
+        ([True] * 3, False),  # too few to say anything
+        ([True, True, True, False, False], True),
+        ([True, True, False, False], False),
+        ([], False),
+    ],
+)
+def test_whom_others_mostly_rejected_is_met_with_mistrust(rejected, mistrusted) -> None:
+    memory = recall_verdicts(ScoringMemory(key=3), {5: rejected})
+    assert (memory.standing.get(5, 0.0) < 0) == mistrusted
+
+
+def test_what_it_found_itself_outweighs_what_others_found() -> None:
+    memory = ScoringMemory(key=3, standing={5: 0.4})
+    assert recall_verdicts(memory, {5: [True] * 8}).standing[5] == 0.4

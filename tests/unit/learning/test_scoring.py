@@ -164,6 +164,30 @@ def test_who_turns_against_its_own_updates_is_not_paid(local):
     assert after.standing[2] == -1
 
 
+def test_a_standing_below_zero_is_won_back_slowly(honest, local):
+    mistrusted = replace(MEMORY, standing={2: -0.5})
+    scores, after = score_updates(SPEC, PARENT, honest, local, mistrusted, seed=1)
+    assert scores[2] == 0
+    assert -0.5 < after.standing[2] < -0.3
+    assert scores[0] > 0
+
+
+def test_a_group_that_failed_before_does_not_vouch_for_itself(local):
+    """Flipped labels teach nearly one direction: each would lend the others its agreement."""
+    flipped = [
+        candidate(10 + m, train_delta(m, data=Dataset(make_data(m).x, 3 - make_data(m).y)))
+        for m in range(4)
+    ]
+    liked = LocalData(*(Dataset(part.x, 3 - part.y) for part in (local.train, local.holdout)))
+    trusting, _ = score_updates(SPEC, PARENT, flipped, liked, MEMORY, seed=1)
+    assert all(trusting.values())
+    failed = replace(MEMORY, standing=dict.fromkeys(range(10, 14), 0.0))
+    _, vouching = score_updates(SPEC, PARENT, flipped, liked, MEMORY, seed=1)
+    _, alone = score_updates(SPEC, PARENT, flipped, liked, failed, seed=1)
+    for member in range(10, 14):
+        assert 2 * alone.standing[member] < vouching.standing[member]
+
+
 def test_an_update_of_an_earlier_round_scores_zero_whoever_sends_it(honest, local):
     _, memory = score_updates(SPEC, PARENT, honest, local, MEMORY, seed=1)
     later = {name: tensor + honest[0].delta[name] for name, tensor in PARENT.items()}

@@ -19,7 +19,14 @@ from commonweal.learning.encoding import encode_update
 from commonweal.learning.scoring import ScoringMemory, remembers_round
 from commonweal.learning.weights import initial_weights
 from commonweal.protocol.batches import RoundRecord
-from commonweal.protocol.events import ChainEvent, EventRef, RoundOpened
+from commonweal.protocol.commitments import SALT_BYTES, pack_members, pack_scores
+from commonweal.protocol.events import (
+    ChainEvent,
+    EventRef,
+    RoundOpened,
+    RoundTallied,
+    UpdatesRevealed,
+)
 from commonweal.protocol.manifests import (
     UpdateManifest,
     compute_digest,
@@ -27,7 +34,13 @@ from commonweal.protocol.manifests import (
     manifest_cid,
 )
 from commonweal.protocol.specs import DataSpec, JobSpec, LogisticModel
-from commonweal.protocol.types import ZERO_DIGEST, Digest
+from commonweal.protocol.types import (
+    SCORE_INVALID,
+    SCORE_UNAVAILABLE,
+    ZERO_DIGEST,
+    Digest,
+    Score,
+)
 from node_agent.chainlog import ChainLog
 from node_agent.lookback import look_back
 from node_agent.models import ModelLibrary, VerifiedUpdate
@@ -127,13 +140,39 @@ class Chain:
         return [event for event in self.events if start <= event.ref.block_number <= end]
 
 
-def test_the_log_keeps_the_latest_two_rounds_of_a_job() -> None:
-    parents = {round_: Digest(bytes([round_]) * 32) for round_ in (1, 2, 3)}
+def test_the_log_keeps_the_latest_nine_rounds_of_a_job() -> None:
+    parents = {round_: Digest(bytes([round_]) * 32) for round_ in range(1, 11)}
     events = [
         RoundOpened(replace(REF, block_number=round_), 1, round_, parent, 60)
         for round_, parent in parents.items()
     ]
     chain: Any = Chain(events)
     log = ChainLog(chain, 1)
-    kept = [log.record(1, round_, 3).parent_model for round_ in (0, 1, 2, 3, 4)]
-    assert kept == [None, None, parents[2], parents[3], None]
+    kept = [log.record(1, round_, 10).parent_model for round_ in (0, 1, 2, 10, 11)]
+    assert kept == [None, None, parents[2], parents[10], None]
+
+
+def judged(round_: int, scores: dict[int, int]) -> list[ChainEvent]:
+    """The events of one round that say who revealed, and what the tally came to."""
+    ref = replace(REF, block_number=round_)
+    openings = b"".join(bytes([member]) * 32 + bytes(SALT_BYTES) for member in scores)
+    opened = 2 ** len(scores) - 1
+    members = pack_members(list(scores))
+    packed = pack_scores([Score(score) for score in scores.values()])
+    return [
+        UpdatesRevealed(ref, 1, round_, 0, members, opened, openings),
+        RoundTallied(ref, 1, round_, packed, b""),
+    ]
+
+
+def test_who_was_rejected_is_read_off_the_rounds_before() -> None:
+    """Paid, rejected and invalid count; what nobody could fetch does not."""
+    events = [
+        *judged(1, {2: 4000, 5: 0}),
+        *judged(2, {2: 0, 5: SCORE_INVALID, 7: SCORE_UNAVAILABLE}),
+        *judged(3, {2: 0}),
+    ]
+    chain: Any = Chain(events)
+    log = ChainLog(chain, 1)
+    assert log.rejections(1, 3, 3) == {2: [False, True], 5: [True, True]}
+    assert log.rejections(1, 1, 3) == log.rejections(2, 3, 3) == {}
