@@ -16,6 +16,7 @@ from service.api import (
     histories,
     jobs,
     messages,
+    network,
     overview,
     providers,
     rounds,
@@ -24,6 +25,7 @@ from service.api import (
 from service.api.access import SIGNED_IN, UPLOADING
 from service.api.compression import CompressJson
 from service.api.correlation import CorrelationId
+from service.api.document import DocumentedApi
 from service.api.limits import BodyLimit, SecurityHeaders
 from service.api.pages import page_routes
 from service.api.rates import RateLimit, load_api_keys
@@ -43,12 +45,11 @@ Money is a decimal string of wei, digests are 0x-hex, times are Unix seconds. Er
 
 
 def create_app(services: Services) -> FastAPI:
-    app = FastAPI(
+    app = DocumentedApi(
         title="Commonweal coordinator",
         version="1",
         description=_DESCRIPTION,
         lifespan=_lifespan,
-        responses=errors.problems(401, 429),
         docs_url=None,
         redoc_url=None,
     )
@@ -57,13 +58,15 @@ def create_app(services: Services) -> FastAPI:
     app.state.quota = UploadQuota(settings.upload_bytes, settings.content_grace)
     app.state.claimed = ClaimedMetrics(services.content)
     pages = (overview, histories, careers)
-    for module in (health, sessions, jobs, rounds, events, providers, messages, *pages):
-        app.include_router(module.router)
-    app.include_router(gateway_routes(services.content))
+    app.include_router(health.router)
+    counted = errors.problems(401, 429)
+    for module in (network, sessions, jobs, rounds, events, providers, messages, *pages):
+        app.include_router(module.router, responses=counted)
+    app.include_router(gateway_routes(services.content), responses=counted)
     app.include_router(
-        upload_routes(services.content),
+        upload_routes(services.content, upload_seconds=settings.upload_seconds),
         dependencies=[*SIGNED_IN, *UPLOADING],
-        responses=errors.problems(401, 429),
+        responses=counted,
     )
     app.include_router(page_routes())
     app.add_middleware(CompressJson)

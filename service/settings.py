@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     upload_bytes: Annotated[
         int, Field(gt=0, description="of one identity at once; again in `content_grace`")
     ] = 2 * 2**30
+    upload_seconds: Annotated[
+        float, Field(gt=0, le=600, description="in which a block has to arrive")
+    ] = 60.0
     ready_lag: Annotated[
         int, Field(ge=0, description="unread blocks above which /ready says no")
     ] = 64

@@ -13,6 +13,7 @@ Salt = Annotated[str, Field(pattern=r"^0x[0-9a-f]{32}$", examples=["0x" + "5a" *
 Hex32 = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$", examples=["0x" + "ab" * 32])]
 Signature = Annotated[str, Field(pattern=r"^0x[0-9a-f]{128}$", description="64 bytes, EIP-2098")]
 AddressText = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+Number = Annotated[int, Field(ge=1, lt=2**63)]  # of a job or round: fits every database
 UintText = Annotated[int, Field(ge=0, lt=2**256)]
 MemberIndex = Annotated[int, Field(ge=0, le=65_535)]
 Seat = Annotated[int, Field(ge=0, le=14)]
@@ -21,7 +22,7 @@ Seat = Annotated[int, Field(ge=0, le=14)]
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    job: Annotated[int, Field(ge=1)]
+    job: Number
 
 
 class JoinMessage(_Message):
@@ -42,7 +43,7 @@ class LeaveMessage(_Message):
 
 
 class _RoundMessage(_Message):
-    round: Annotated[int, Field(ge=1)]
+    round: Number
 
 
 class UpdateCommitmentMessage(_RoundMessage):

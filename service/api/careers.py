@@ -58,7 +58,7 @@ class Record(Answer):
     faults: list[FaultShown]
 
 
-@router.get("/earnings", summary="Earned when", responses=problems(400, 404, 422))
+@router.get("/earnings", summary="Earned when", responses=problems(400, 404, 422, 503))
 def get_earnings(
     services: ServicesDep,
     history: HistoryDep,
@@ -77,7 +77,7 @@ def get_earnings(
     )
 
 
-@router.get("/record", summary="What became of its updates", responses=problems(400, 404, 422))
+@router.get("/record", summary="What became of its updates", responses=problems(400, 404, 422, 503))
 def get_record(
     services: ServicesDep,
     history: HistoryDep,

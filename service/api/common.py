@@ -43,6 +43,8 @@ HistoryDep = Annotated[History, Depends(_history)]
 ClaimedDep = Annotated[ClaimedMetrics, Depends(_claimed)]
 JobNumber = Annotated[int, Path(ge=1, lt=2**63, examples=[1])]
 RoundNumber = Annotated[int, Path(ge=1, lt=2**63, examples=[1])]
+# No database takes every character: PostgreSQL refuses zero bytes.
+RowId = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,64}$", examples=["9b" * 32])]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="items per page")]
 Cursor = Annotated[
     str | None, Query(max_length=64, description="`next` of the page before", examples=["17"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -97,6 +98,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+class _ProblemResponse(JSONResponse):
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        """In ASCII: what strangers sent and is quoted may be no Unicode that can be encoded."""
+        return json.dumps(content, separators=(",", ":")).encode()
+
+
 def answer_problem(status: int, code: str, detail: str, **details: object) -> JSONResponse:
     body = {
         **jsonable_encoder(details),
@@ -106,7 +115,7 @@ def answer_problem(status: int, code: str, detail: str, **details: object) -> JS
         "detail": detail,
         "code": code,
     }
-    return JSONResponse(body, status, media_type=MEDIA_TYPE)
+    return _ProblemResponse(body, status)
 
 
 def answer_error(error: CommonwealError) -> JSONResponse:
@@ -146,7 +155,9 @@ def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
 def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _HTTP_CODES.get(error.status_code, f"http-{error.status_code}")
-    return answer_problem(error.status_code, code, str(error.detail))
+    response = answer_problem(error.status_code, code, str(error.detail))
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _on_database_away(request: Request, error: Exception) -> JSONResponse:

@@ -1,10 +1,12 @@
-"""Is this coordinator well, what does it measure, and which network is it of."""
+"""Is this coordinator well, and what does it measure. Never limited, never refused."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from commonweal.errors import Unavailable
 from service.api import schemas as s
@@ -35,10 +37,17 @@ def get_health(services: ServicesDep) -> s.Health:
         indexed_block=engine.indexed,
         lag=None if head is None else max(0, head - engine.indexed),
         final_block=None if head is None else max(0, head - services.settings.finality),
-        relay_queue=services.mailbox.count_waiting(),
+        relay_queue=_count_waiting(services),
         sender=services.balance.address,
         sender_balance=None if balance is None else str(balance),
     )
+
+
+def _count_waiting(services: Services) -> int | None:
+    try:
+        return services.mailbox.count_waiting()
+    except (DBAPIError, PoolExhausted):
+        return None
 
 
 @router.get("/ready", summary="Whether requests should come here", responses=problems(503))
@@ -82,15 +91,4 @@ def _read(services: Services) -> Reading:
         pending=pending,
         next_nonce=nonce,
         balance=services.balance.fetch(),
-    )
-
-
-@router.get("/v1/network", summary="Chain and contracts", responses=problems(503))
-def get_network(services: ServicesDep) -> s.Network:
-    """For orientation only: sign nothing for addresses that you have from here alone."""
-    deployment = services.reader.deployment
-    return s.Network(
-        chain_id=deployment.chain_id,
-        deployed_block=deployment.deployed_block,
-        contracts={name: str(address) for name, address in deployment.contracts.items()},
     )

@@ -116,7 +116,9 @@ class Log(Answer):
     next: str | None = None
 
 
-@router.get("/jobs/{job}/history", summary="All rounds in columns", responses=problems(404, 422))
+@router.get(
+    "/jobs/{job}/history", summary="All rounds in columns", responses=problems(404, 422, 503)
+)
 def get_history(services: ServicesDep, history: HistoryDep, job: JobNumber) -> RoundHistory:
     services.repository.fetch_job(job)
     rows = history.fetch_rounds(job)
@@ -133,7 +135,9 @@ def get_history(services: ServicesDep, history: HistoryDep, job: JobNumber) -> R
     return RoundHistory(job=job, trainers=history.fetch_trainers(job), **columns)
 
 
-@router.get("/jobs/{job}/matrix", summary="Verdicts and scores", responses=problems(400, 404, 422))
+@router.get(
+    "/jobs/{job}/matrix", summary="Verdicts and scores", responses=problems(400, 404, 422, 503)
+)
 def get_matrix(
     services: ServicesDep,
     history: HistoryDep,
@@ -158,7 +162,7 @@ def get_matrix(
     )
 
 
-@router.get("/jobs/{job}/claims", summary="Metrics as claimed", responses=problems(404, 422))
+@router.get("/jobs/{job}/claims", summary="Metrics as claimed", responses=problems(404, 422, 503))
 def get_claims(
     services: ServicesDep,
     history: HistoryDep,
@@ -177,7 +181,9 @@ def get_claims(
     return Claims(job=job, items=items)
 
 
-@router.get("/jobs/{job}/log", summary="Events, newest first", responses=problems(400, 404, 422))
+@router.get(
+    "/jobs/{job}/log", summary="Events, newest first", responses=problems(400, 404, 422, 503)
+)
 def get_log(
     services: ServicesDep,
     history: HistoryDep,
@@ -192,7 +198,7 @@ def get_log(
     return Log(items=[_show_event(row) for row in rows], next=next_)
 
 
-@router.get("/transactions/{tx}", summary="What it did", responses=problems(400, 422))
+@router.get("/transactions/{tx}", summary="What it did", responses=problems(400, 422, 503))
 def get_transaction(
     history: HistoryDep,
     tx: str,

@@ -14,6 +14,7 @@ from service.api.common import (
     InvalidCursor,
     JobNumber,
     Limit,
+    RowId,
     ServicesDep,
     cid_of,
     hex_or_none,
@@ -30,7 +31,7 @@ _HOUR = 3_600.0
 StateName = Literal["recruiting", "running", "cancelling", "completed", "cancelled", "exhausted"]
 
 
-@router.get("/jobs", summary="All jobs, newest first", responses=problems(400, 422))
+@router.get("/jobs", summary="All jobs, newest first", responses=problems(400, 422, 503))
 def list_jobs(
     services: ServicesDep,
     state: Annotated[StateName | None, Query(description="only these")] = None,
@@ -42,12 +43,12 @@ def list_jobs(
     return s.Page(items=[_show_job(services, row) for row in rows], next=next_)
 
 
-@router.get("/jobs/{job}", summary="One job", responses=problems(404, 422))
+@router.get("/jobs/{job}", summary="One job", responses=problems(404, 422, 503))
 def get_job(services: ServicesDep, job: JobNumber) -> s.Job:
     return _show_job(services, services.repository.fetch_job(job))
 
 
-@router.get("/jobs/{job}/members", summary="Who takes part", responses=problems(400, 404, 422))
+@router.get("/jobs/{job}/members", summary="Who takes part", responses=problems(400, 404, 422, 503))
 def list_members(
     services: ServicesDep, job: JobNumber, limit: Limit = 200, cursor: Cursor = None
 ) -> s.Page[s.Member]:
@@ -57,7 +58,9 @@ def list_members(
     return s.Page(items=[_show_member(row) for row in rows], next=next_)
 
 
-@router.get("/jobs/{job}/models", summary="One per final round", responses=problems(400, 404, 422))
+@router.get(
+    "/jobs/{job}/models", summary="One per final round", responses=problems(400, 404, 422, 503)
+)
 def list_models(
     services: ServicesDep, job: JobNumber, limit: Limit = 200, cursor: Cursor = None
 ) -> s.Page[s.Model]:
@@ -67,7 +70,9 @@ def list_models(
     return s.Page(items=[_show_model(row) for row in rows], next=next_)
 
 
-@router.get("/jobs/{job}/payments", summary="Who was paid what", responses=problems(400, 404, 422))
+@router.get(
+    "/jobs/{job}/payments", summary="Who was paid what", responses=problems(400, 404, 422, 503)
+)
 def list_payments(
     services: ServicesDep, job: JobNumber, limit: Limit = 200, cursor: Cursor = None
 ) -> s.Page[s.Payment]:
@@ -104,8 +109,8 @@ def post_offer(services: ServicesDep, offer: OfferForm) -> s.OfferState:
     return _show_offer(posted)
 
 
-@router.get("/offers/{offer}", summary="What became of an offer", responses=problems(404))
-def get_offer(services: ServicesDep, offer: str) -> s.OfferState:
+@router.get("/offers/{offer}", summary="What became of an offer", responses=problems(404, 422, 503))
+def get_offer(services: ServicesDep, offer: RowId) -> s.OfferState:
     return _show_offer(services.mailbox.fetch_offer(offer))
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, status
 from commonweal.protocol.messages import JoinMessage, LeaveMessage, Message
 from commonweal.protocol.receipts import compute_id
 from service.api import schemas as s
-from service.api.common import ServicesDep, hex_or_none
+from service.api.common import RowId, ServicesDep, hex_or_none
 from service.api.errors import problems
 from service.checks import PERHAPS_STALE
 from service.eventjson import to_hex
@@ -57,8 +57,8 @@ def post_messages(
     return states if isinstance(messages, list) else states[0]
 
 
-@router.get("/{message}", summary="What became of a message", responses=problems(404))
-def get_message(services: ServicesDep, message: str) -> s.MessageState:
+@router.get("/{message}", summary="What became of a message", responses=problems(404, 422, 503))
+def get_message(services: ServicesDep, message: RowId) -> s.MessageState:
     return _show(services, services.mailbox.fetch(message))
 
 

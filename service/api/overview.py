@@ -59,7 +59,7 @@ class Overview(Answer):
     money: MoneyFlow
 
 
-@router.get("/overview", summary="The network in sums")
+@router.get("/overview", summary="The network in sums", responses=problems(503))
 def get_overview(services: ServicesDep, history: HistoryDep) -> Overview:
     return Overview(
         head=services.engine.indexed,

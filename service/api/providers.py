@@ -15,7 +15,7 @@ from service.eventjson import roles_of
 router = APIRouter(prefix="/v1/providers", tags=["providers"])
 
 
-@router.get("", summary="All providers, by address", responses=problems(400, 422))
+@router.get("", summary="All providers, by address", responses=problems(400, 422, 503))
 def list_providers(
     services: ServicesDep, limit: Limit = 50, cursor: Cursor = None
 ) -> s.Page[s.Provider]:
@@ -25,13 +25,13 @@ def list_providers(
     return s.Page(items=[_show(row) for row in rows], next=next_)
 
 
-@router.get("/{address}", summary="One provider", responses=problems(400, 404))
+@router.get("/{address}", summary="One provider", responses=problems(400, 404, 503))
 def get_provider(services: ServicesDep, address: str) -> s.Provider:
     """`address` is the owner's."""
     return _show(services.repository.fetch_provider(parse_address(address)))
 
 
-@router.get("/{address}/rewards", summary="Earned and claimed", responses=problems(400, 404))
+@router.get("/{address}/rewards", summary="Earned and claimed", responses=problems(400, 404, 503))
 def get_rewards(services: ServicesDep, address: str) -> s.Rewards:
     """Per job, with every slash. Claim with `JobBoard.claim(provider, jobs)`; anybody may call it,
     the money goes to the owner."""

@@ -28,7 +28,7 @@ from service.eventjson import name_of, to_hex
 router = APIRouter(prefix="/v1/jobs/{job}/rounds", tags=["rounds"])
 
 
-@router.get("", summary="All rounds, also failed ones", responses=problems(400, 404, 422))
+@router.get("", summary="All rounds, also failed ones", responses=problems(400, 404, 422, 503))
 def list_rounds(
     services: ServicesDep, job: JobNumber, limit: Limit = 200, cursor: Cursor = None
 ) -> s.Page[s.Round]:
@@ -38,14 +38,14 @@ def list_rounds(
     return s.Page(items=[s.Round(**_round_fields(row)) for row in rows], next=next_)
 
 
-@router.get("/{round}", summary="One round and its ballots", responses=problems(404, 422))
+@router.get("/{round}", summary="One round and its ballots", responses=problems(404, 422, 503))
 def get_round(services: ServicesDep, job: JobNumber, round: RoundNumber) -> s.RoundWithBallots:
     row = services.repository.fetch_round(job, round)
     ballots = [_show_ballot(each) for each in services.repository.fetch_ballots(job, round)]
     return s.RoundWithBallots(**_round_fields(row), ballots=ballots)
 
 
-@router.get("/{round}/updates", summary="Updates and verdicts", responses=problems(404, 422))
+@router.get("/{round}/updates", summary="Updates and verdicts", responses=problems(404, 422, 503))
 def list_updates(services: ServicesDep, job: JobNumber, round: RoundNumber) -> s.Page[s.Update]:
     """Every committed update, members ascending, on one page. With `member`, `digest`, `score` and
     `proof`, anybody checks a verdict against the ledger: `ModelLedger.isVerdict`."""

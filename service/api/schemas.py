@@ -40,7 +40,10 @@ class Health(Answer):
     indexed_block: Annotated[int, Field(description="-1 before the first", examples=[120])]
     lag: Annotated[int | None, Field(description="blocks", examples=[0])]
     final_block: Annotated[int | None, Field(description="deep enough to be trusted")]
-    relay_queue: Annotated[int, Field(description="messages accepted and not mined", examples=[0])]
+    relay_queue: Annotated[
+        int | None,
+        Field(description="messages accepted and not mined; null: unknown", examples=[0]),
+    ]
     sender: AddressText
     sender_balance: Annotated[str | None, Field(description="gas money, wei; null: unknown")]
 

@@ -24,14 +24,14 @@ class SignInForm(BaseModel):
 
     host: Annotated[
         str,
-        Field(min_length=1, max_length=253, description="as dialled", examples=["127.0.0.1:8750"]),
+        Field(pattern=r"^[!-~]{1,253}$", description="as dialled", examples=["127.0.0.1:8750"]),
     ]
     account: AddressText
-    nonce: Annotated[str, Field(min_length=1, max_length=LONGEST_TOKEN)]
+    nonce: Annotated[str, Field(pattern=r"^[!-~]+$", max_length=LONGEST_TOKEN)]
     signature: Signature
 
 
-@router.post("/challenge", summary="Ask for something to sign")
+@router.post("/challenge", summary="Ask for something to sign", responses=problems(400, 413))
 def make_challenge(services: ServicesDep) -> s.Challenge:
     """Good for two minutes, once. Nothing is kept of it."""
     challenge = services.sessions.make_challenge()
@@ -49,7 +49,7 @@ def make_challenge(services: ServicesDep) -> s.Challenge:
     "",
     summary="Sign in",
     status_code=status.HTTP_201_CREATED,
-    responses=problems(403, 413, 422, 503),
+    responses=problems(400, 403, 413, 422, 503),
 )
 def open_session(services: ServicesDep, form: SignInForm) -> s.Session:
     """`signature` is EIP-712 (EIP-2098 compact), by the account, over `SignIn(string host,address

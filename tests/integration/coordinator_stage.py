@@ -8,12 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
-from contracts_stage import ETHER, FOREVER, Stage, Worker
+from contracts_stage import ETHER, FOREVER, TERMS, Stage, Worker
 from eth_account.signers.local import LocalAccount
 
 from commonweal.adapters.http import open_client
@@ -21,7 +21,7 @@ from commonweal.adapters.keystore import store_key
 from commonweal.adapters.sign_in import SignIn
 from commonweal.protocol import signing
 from commonweal.protocol.commitments import compute_ballot_commitment, pack_scores
-from commonweal.protocol.types import Role, Wei
+from commonweal.protocol.types import Address, Role, Wei
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 Json = dict[str, Any]
@@ -152,6 +152,22 @@ class Coordinator:
         return found
 
 
+def sign_in_form(coordinator: Coordinator, account: LocalAccount, **changes: Any) -> Json:
+    """`changes` are signed too."""
+    challenge = coordinator.http.post("/v1/sessions/challenge").json()
+    host = coordinator.http.base_url.netloc.decode()
+    names = {"host": host, "account": account.address, "nonce": challenge["nonce"], **changes}
+    digest = signing.hash_sign_in(
+        coordinator.stage.deployment.rounds_domain,
+        names["host"],
+        challenge["coordinator"],
+        names["account"],
+        names["nonce"],
+        challenge["expires_at"],
+    )
+    return {**names, "signature": text(signing.sign_compact(bytes(account.key), digest))}
+
+
 @dataclass
 class Troupe:
     """Workers of one job and what they would say in each of its rounds."""
@@ -260,3 +276,29 @@ def play_round(coordinator: Coordinator, troupe: Troupe, round_: int, model: byt
     coordinator.wait_phase(job, round_, "attest")
     attestations = [troupe.attest(round_, seat, members[m], model) for seat, m in seats.items()]
     coordinator.wait_mined(coordinator.accept(attestations))
+
+
+def make_offer(stage: Stage, requester: LocalAccount, escrow: int) -> Json:
+    later = stage.reader.fetch_head().timestamp + 3_600
+    parameters = replace(TERMS, recruit_until=later)
+    nonce = 2**200 + 7
+    digest = signing.hash_job_offer(
+        stage.deployment.board_domain,
+        Address(requester.address),
+        signing.compute_parameters_hash(parameters),
+        Wei(escrow),
+        nonce,
+        later,
+    )
+    shown = {
+        name: text(value) if isinstance(value, bytes) else value
+        for name, value in asdict(parameters).items()
+    }
+    return {
+        "requester": requester.address,
+        "parameters": shown,
+        "escrow": escrow,
+        "nonce": nonce,
+        "deadline": later,
+        "signature": text(signing.sign_compact(bytes(requester.key), digest)),
+    }

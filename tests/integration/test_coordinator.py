@@ -8,18 +8,25 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from contracts_stage import ETHER, TERMS, Stage, Worker, word
-from coordinator_stage import Coordinator, Json, Troupe, play_round, text, wait_for
-from eth_account.signers.local import LocalAccount
+from coordinator_stage import (
+    Coordinator,
+    Json,
+    Troupe,
+    make_offer,
+    play_round,
+    text,
+    wait_for,
+)
 from fastapi.openapi.models import OpenAPI
 
 from commonweal.protocol import signing
 from commonweal.protocol.cids import compute_cid
-from commonweal.protocol.types import Address, Member, Wei
+from commonweal.protocol.types import Address, Member
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -484,29 +491,3 @@ def test_a_start_that_cannot_work_says_why(coordinator: Coordinator, another: Co
 def members_of(stage: Stage, job: int, owner: Address) -> list[Member]:
     members = stage.reader.fetch_members(job, stage.now)
     return [member for member in members if member.provider == owner]
-
-
-def make_offer(stage: Stage, requester: LocalAccount, escrow: int) -> Json:
-    later = stage.reader.fetch_head().timestamp + 3_600
-    parameters = replace(TERMS, recruit_until=later)
-    nonce = 2**200 + 7
-    digest = signing.hash_job_offer(
-        stage.deployment.board_domain,
-        Address(requester.address),
-        signing.compute_parameters_hash(parameters),
-        Wei(escrow),
-        nonce,
-        later,
-    )
-    shown = {
-        name: text(value) if isinstance(value, bytes) else value
-        for name, value in asdict(parameters).items()
-    }
-    return {
-        "requester": requester.address,
-        "parameters": shown,
-        "escrow": escrow,
-        "nonce": nonce,
-        "deadline": later,
-        "signature": text(signing.sign_compact(bytes(requester.key), digest)),
-    }

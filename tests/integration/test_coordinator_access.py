@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from contracts_stage import ETHER, Stage
-from coordinator_stage import CHECKOUT, Coordinator, Json, text
-from eth_account.signers.local import LocalAccount
+from coordinator_stage import CHECKOUT, Coordinator, sign_in_form
 
 from commonweal.client import Client
 from commonweal.jobfile import load_job_file
 from commonweal.protocol.cids import compute_cid
-from commonweal.protocol.signing import hash_sign_in, sign_compact
 from commonweal.protocol.types import Address
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -49,28 +46,13 @@ def read(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, response.json()["code"]
 
 
-def sign(coordinator: Coordinator, account: LocalAccount, **changes: Any) -> Json:
-    challenge = coordinator.http.post("/v1/sessions/challenge").json()
-    host = coordinator.http.base_url.netloc.decode()
-    names = {"host": host, "account": account.address, "nonce": challenge["nonce"], **changes}
-    digest = hash_sign_in(
-        coordinator.stage.deployment.rounds_domain,
-        names["host"],
-        challenge["coordinator"],
-        names["account"],
-        names["nonce"],
-        challenge["expires_at"],
-    )
-    return {**names, "signature": text(sign_compact(bytes(account.key), digest))}
-
-
 def test_strangers_read_and_do_not_write(coordinator: Coordinator, stage: Stage) -> None:
     for size in (1, 2**20):
         response = upload(coordinator, b"x" * size)
         assert read(response) == (401, "sign-in-required")
         assert response.headers["www-authenticate"] == "Bearer"
     assert coordinator.http.get("/v1/jobs").status_code == 200
-    stranger = sign(coordinator, stage.account())
+    stranger = sign_in_form(coordinator, stage.account())
     response = coordinator.http.post("/v1/sessions", json=stranger)
     assert read(response) == (403, "account-unknown")
     assert (response.json()["have"], response.json()["need"]) == ("0", str(10**18))
@@ -81,7 +63,7 @@ def test_owner_and_operator_are_one_identity_from_the_block_of_their_registratio
 ) -> None:
     worker = stage.worker()
     for account in (worker.operator, worker.owner):
-        signed = sign(coordinator, account)
+        signed = sign_in_form(coordinator, account)
         answer = coordinator.http.post("/v1/sessions", json=signed).json()
         assert answer["identity"] == worker.provider
         block = account.address.encode()
@@ -96,11 +78,11 @@ def test_what_was_signed_for_something_else_is_refused(
     coordinator: Coordinator, stage: Stage
 ) -> None:
     account = stage.account(tokens=ETHER)
-    good = sign(coordinator, account)
+    good = sign_in_form(coordinator, account)
     other = Address(stage.account().address)
     cases = {
-        "wrong-host": sign(coordinator, account, host="evil.example"),
-        "challenge-unknown": sign(coordinator, account, nonce="mine"),
+        "wrong-host": sign_in_form(coordinator, account, host="evil.example"),
+        "challenge-unknown": sign_in_form(coordinator, account, nonce="mine"),
         "signature-invalid": {**good, "account": other},
     }
     for code, form in cases.items():
@@ -138,7 +120,7 @@ def test_a_script_with_an_api_key_writes_until_its_quota_is_spent(
 
 def test_a_session_outlives_a_restart(coordinator: Coordinator, stage: Stage) -> None:
     session = coordinator.sign_in(stage.account(tokens=ETHER))
-    used = sign(coordinator, stage.account(tokens=ETHER))
+    used = sign_in_form(coordinator, stage.account(tokens=ETHER))
     port = coordinator.http.base_url.port
     assert coordinator.http.post("/v1/sessions", json=used).status_code == 201
     coordinator.stop()

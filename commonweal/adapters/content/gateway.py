@@ -95,7 +95,7 @@ def gateway_routes(store: ContentStore) -> APIRouter:
         operation_id="readContent",
         summary="One block, or a graph as CAR",
         response_class=Response,
-        responses=_describe(RAW, CAR, 400, 404, 406, 503),
+        responses=_describe(RAW, CAR, 400, 404, 406),
     )
     described(read)
     router.head("/ipfs/{cid}", include_in_schema=False)(read)
@@ -182,7 +182,7 @@ def upload_routes(
         summary="Store one block, verified against its CID",
         status_code=201,
         response_class=Response,
-        responses=_describe(None, None, 200, 400, 408, 413, 503, 507),
+        responses=_describe(None, None, 200, 400, 408, 413, 507),
         openapi_extra={"requestBody": {"required": True, "content": {RAW: {}}}},
     )
     @_with_problems
@@ -261,6 +261,5 @@ _MEANINGS = {
     406: "No such format",
     408: "The block did not arrive in time",
     413: "Larger than a block may be",
-    503: "The store does not answer",
     507: "The store is full",
 }
