@@ -12,14 +12,16 @@ from sqlalchemy import create_engine
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.codec import ContractReverted
+from commonweal.adapters.raw_transactions import (
+    fetch_nonce,
+    sign_transaction,
+    wait_for_receipt,
+)
 from commonweal.adapters.transactions import (
     Outbox,
     TransactionPending,
     TransactionSender,
     create_outbox_tables,
-    fetch_nonce,
-    sign_transaction,
-    wait_for_receipt,
 )
 from commonweal.errors import Conflict, InvalidInput
 from commonweal.protocol.types import Address, Wei

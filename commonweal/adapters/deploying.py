@@ -19,12 +19,12 @@ from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.codec import encode_constructor
 from commonweal.adapters.deployment import CONTRACTS, Deployment, load_artifact
 from commonweal.adapters.failover import connect
-from commonweal.adapters.transactions import (
-    MAX_GAS,
+from commonweal.adapters.raw_transactions import (
     fetch_nonce,
     sign_transaction,
     wait_for_receipt,
 )
+from commonweal.adapters.transactions import MAX_GAS
 from commonweal.errors import Conflict, Unavailable
 from commonweal.protocol.types import Address, Bps, ProtocolParameters, Wei
 

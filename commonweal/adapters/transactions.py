@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import structlog
@@ -35,9 +34,20 @@ from commonweal.adapters.outbox import (
     create_outbox_tables,
     outbox_metadata,
 )
+from commonweal.adapters.raw_transactions import (
+    Fees,
+    Receipt,
+    build_receipt,
+    fee_fields,
+    fetch_fees,
+    fetch_nonce,
+    find_receipt,
+    poll,
+    sign_transaction,
+)
 from commonweal.adapters.rpc import ChainRefused, ChainUnavailable
 from commonweal.errors import Conflict, Unavailable
-from commonweal.protocol.types import Address, Wei
+from commonweal.protocol.types import Address
 
 __all__ = [
     "Outbox",
@@ -54,7 +64,6 @@ MAX_GAS = 16_777_216  # EIP-7825: no chain takes a transaction above this
 # A block later the same call may have more to do: the first reveal after the seed block draws the
 # committee too. Gas that is not used is not paid.
 _HEADROOM = 500_000
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 REPLACE_SECONDS = 15.0
 _SAME_IN_EVERY_VERSION = ("chainId", "nonce", "gas", "to", "data", "value")
 _MOST_TIMES_MARKET = 8  # fees; where that is not enough, they are not what it waits for
@@ -70,26 +79,6 @@ class TransactionSuperseded(Conflict):
     """Its nonce went to a transaction from outside this outbox; the intent is free again."""
 
     code = "transaction-superseded"
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    tx_hash: bytes
-    block_number: int
-    gas_used: int
-    fee: Wei  # of the chain, in its native coin
-
-
-@dataclass(frozen=True, slots=True)
-class Fees:
-    """In wei per gas."""
-
-    most: int
-    tip: int
-
-    def bump(self) -> Fees:
-        """An eighth more: with less, no node takes a transaction in the place of another."""
-        return Fees(self.most * 9 // 8 + 1, self.tip * 9 // 8 + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,19 +218,19 @@ class TransactionSender:
             raise TransactionPending(message, intent=stored.intent, seconds=timeout)
         if receipt["status"] == 0:
             raise self._find_reason(receipt["transactionHash"], receipt["blockNumber"])
-        return _build_receipt(receipt)
+        return build_receipt(receipt)
 
     def _settle(self, stored: StoredTransaction, timeout: float) -> TxReceipt | None:
         """Waits for the receipt and notes the outcome; None if it is not mined in time."""
-        receipt = _poll(
-            lambda: _find_receipt(self._reader, self._reload(stored).hashes),
+        receipt = poll(
+            lambda: find_receipt(self._reader, self._reload(stored).hashes),
             timeout,
             lambda: self._push(stored),
         )
         if receipt is not None and stored.state == SIGNED:
             state = MINED if receipt["status"] else REVERTED
             self._outbox.mark(self._chain_id, self.address, stored, state)
-            self._note_receipt(_build_receipt(receipt))
+            self._note_receipt(build_receipt(receipt))
             log.info("transaction mined", intent=stored.intent, state=state, gas=receipt["gasUsed"])
         return receipt
 
@@ -298,7 +287,7 @@ class TransactionSender:
         tip = max(bumped.tip, market.tip)
         fees = Fees(max(bumped.most, market.most, tip), tip)
         same = {name: before[name] for name in _SAME_IN_EVERY_VERSION}
-        return self._account.sign_transaction(same | _fee_fields(fees))
+        return self._account.sign_transaction(same | fee_fields(fees))
 
     def _may_be_known(self, *hashes: bytes, unproven: bool) -> bool:
         """`unproven` where only some endpoints could be asked."""
@@ -332,79 +321,3 @@ class TransactionSender:
             except ContractReverted as reason:
                 return reason
         return ContractReverted()
-
-
-def fetch_nonce(reader: ChainReader, sender: Address, which: str = "pending") -> int:
-    count = reader.web3.eth.get_transaction_count
-    return reader.ask(lambda: count(sender, which))  # type: ignore[arg-type]
-
-
-def sign_transaction(
-    reader: ChainReader,
-    account: LocalAccount,
-    nonce: int,
-    gas: int,
-    data: bytes,
-    to: Address | None = None,
-    *,
-    value: int = 0,
-) -> SignedTransaction:
-    """EIP-1559; without `to` it creates a contract."""
-    transaction: dict[str, Any] = {
-        "chainId": reader.chain_id,
-        "nonce": nonce,
-        "gas": gas,
-        "data": data,
-        "value": value,
-        **_fee_fields(fetch_fees(reader)),
-    }
-    if to is not None:
-        transaction["to"] = to
-    return account.sign_transaction(transaction)
-
-
-def fetch_fees(reader: ChainReader) -> Fees:
-    """Enough for a base fee that doubles."""
-    tip = reader.ask(lambda: reader.web3.eth.max_priority_fee)
-    base = reader.ask(lambda: reader.web3.eth.get_block("latest"))["baseFeePerGas"]
-    return Fees(2 * base + tip, tip)
-
-
-def _fee_fields(fees: Fees) -> dict[str, int]:
-    return {"maxFeePerGas": fees.most, "maxPriorityFeePerGas": fees.tip}
-
-
-def wait_for_receipt(reader: ChainReader, tx_hash: bytes, timeout: float) -> TxReceipt | None:
-    """None after `timeout` seconds."""
-    return _poll(lambda: _find_receipt(reader, (tx_hash,)), timeout)
-
-
-def _build_receipt(receipt: TxReceipt) -> Receipt:
-    fee = Wei(receipt["gasUsed"] * receipt["effectiveGasPrice"])
-    tx_hash = bytes(receipt["transactionHash"])
-    return Receipt(tx_hash, receipt["blockNumber"], receipt["gasUsed"], fee)
-
-
-def _find_receipt(reader: ChainReader, hashes: Sequence[bytes]) -> TxReceipt | None:
-    """Of the first that is mined; None too if an endpoint that is away may know of one."""
-    for tx_hash in map(HexBytes, hashes):
-        with suppress(TransactionNotFound, AbsenceUnproven):
-            return reader.ask(partial(reader.web3.eth.get_transaction_receipt, tx_hash))
-    return None
-
-
-def _poll(
-    look: Callable[[], TxReceipt | None], timeout: float, check: Callable[[], None] | None = None
-) -> TxReceipt | None:
-    """What `look` finds; None after `timeout` seconds. `check` runs between looks, may raise."""
-    deadline = time.monotonic() + timeout
-    pause = _FIRST_PAUSE
-    while True:
-        if (receipt := look()) is not None:
-            return receipt
-        if time.monotonic() >= deadline:
-            return None
-        if check is not None and pause >= _LONGEST_PAUSE:
-            check()
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)

@@ -21,6 +21,7 @@ from web3.types import RPCEndpoint
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.codec import ContractReverted, InvalidCall
 from commonweal.adapters.outbox import MINED, REVERTED, SIGNED
+from commonweal.adapters.raw_transactions import fetch_nonce, sign_transaction
 from commonweal.adapters.rpc import ChainRefused, ChainUnavailable, WrongChain
 from commonweal.adapters.transactions import (
     REPLACE_SECONDS,
@@ -29,8 +30,6 @@ from commonweal.adapters.transactions import (
     TransactionSender,
     TransactionSuperseded,
     create_outbox_tables,
-    fetch_nonce,
-    sign_transaction,
 )
 from commonweal.protocol.types import Address, Wei
 
