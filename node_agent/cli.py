@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from commonweal.errors import CommonwealError, Conflict, InvalidInput, NotFound, Unavailable
-from node_agent import inspection
+from node_agent import inspection, preparing
 from node_agent.cli_options import DEFAULT_CONFIG, ConfigFile, Json, show
 from node_agent.config import load_config
 from node_agent.logs import configure_logging
@@ -46,54 +46,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
-def init(
-    data_dir: Annotated[Path, typer.Option(help="Folder for keys, content and journal.")],
-    rpc_url: Annotated[str, typer.Option(help="JSON-RPC address of the chain.")],
-    deployment: Annotated[Path, typer.Option(help="Addresses file of the contracts.")],
-    data: Annotated[
-        str,
-        typer.Option(
-            help="Training data: digits, a .npz, .csv, .parquet or …images-idx3… file, "
-            "or a folder with a folder of pictures per class."
-        ),
-    ] = "digits",
-    label: Annotated[str, typer.Option(help="Label column of a .csv or .parquet file.")] = "label",
-    coordinator: Annotated[
-        list[str] | None, typer.Option(help="A coordinator's address; may be given again.")
-    ] = None,
-    role: Annotated[
-        list[str] | None, typer.Option(help="trainer or validator; both if not given.")
-    ] = None,
-    owner: Annotated[
-        Path | None, typer.Option(help="Owner's key file; made if it does not exist.")
-    ] = None,
-    owner_password_file: Annotated[
-        Path | None, typer.Option(help="Its password's file; asked for if not given.")
-    ] = None,
-    light: Annotated[
-        bool, typer.Option("--light", help="Quick key derivation: only for test networks.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Make a node's folder: operator key, its password file, node.yaml."""
-    from node_agent.setup import NodeSetup, create_node, list_next_steps
-
-    setup = NodeSetup(
-        rpc_url=rpc_url,
-        deployment=deployment,
-        data=data,
-        label=label,
-        coordinators=tuple(coordinator or ()),
-        roles=tuple(role or ("trainer", "validator")),
-        owner=owner,
-        owner_password_file=owner_password_file,
-        light=light,
-    )
-    result = create_node(data_dir, setup)
-    show(result, as_json)
-    if not as_json:
-        typer.echo("\n".join(["", "Next:", *list_next_steps(result)]))
+app.command()(preparing.init)
 
 
 @app.command()
@@ -159,6 +112,7 @@ def status(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
     show(found, as_json)
 
 
+app.command()(preparing.bench)
 app.command()(inspection.doctor)
 app.command("data")(inspection.show_data)
 app.command()(inspection.earnings)

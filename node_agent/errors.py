@@ -11,6 +11,10 @@ class ConfigInvalid(InvalidInput):
     code = "config-invalid"
 
 
+class SetupIncomplete(InvalidInput):
+    code = "setup-incomplete"
+
+
 class ConfigExists(Conflict):
     code = "config-exists"
 

@@ -9,10 +9,18 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 
 from commonweal.adapters.codec import ContractReverted
+from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.adapters.http import open_client
+from commonweal.adapters.sign_in import SignIn
 from commonweal.adapters.transactions import Receipt, TransactionSender
 from commonweal.funding import WHOLE, TooLittleMoney
 from commonweal.protocol.events import MemberJoined, ProviderAnnounced, RewardClaimed
-from commonweal.protocol.manifests import compute_digest, encode_manifest
+from commonweal.protocol.manifests import (
+    CapabilitiesManifest,
+    compute_digest,
+    encode_manifest,
+    manifest_cid,
+)
 from commonweal.protocol.types import Address, Digest, Member, Role, Wei
 from commonweal.verification.evidence import gather
 from commonweal.verification.explanations import RoundPay, explain_member
@@ -20,6 +28,7 @@ from node_agent.capabilities import measure_capabilities
 from node_agent.config import NodeConfig
 from node_agent.errors import NoOwnerKey, NotAMember
 from node_agent.runtime import Chain, open_key, open_store
+from node_agent.sources import Publisher
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,8 @@ def register(
     allowance = chain.reader.call("CommonwealToken", "allowance", owner.address, registry, at=head)
     if allowance < stake:
         sender.send(f"approve:{head}:{stake}", "CommonwealToken", "approve", registry, stake)
-    capabilities = _store_capabilities(chain.config)
+    found = measure_capabilities(chain.config.declared)
+    capabilities = _store_capabilities(chain.config, found)
     arguments = (operator, int(roles), stake, endpoint, capabilities)
     return sender.send(f"register:{head}", "ProviderRegistry", "register", *arguments)
 
@@ -150,9 +160,7 @@ def fetch_status(chain: Chain, provider: Address, operator: Address) -> dict[str
     reader, head = chain.reader, chain.reader.fetch_head()
     account = asdict(reader.fetch_provider(provider, head.number))
     events = reader.fetch_events(reader.deployment.deployed_block, head.number)
-    announced = [
-        e.endpoint for e in events if isinstance(e, ProviderAnnounced) and e.provider == provider
-    ]
+    announced = [e for e in events if isinstance(e, ProviderAnnounced) and e.provider == provider]
     return (
         {"registered": account["roles"] != 0}
         | account
@@ -160,20 +168,58 @@ def fetch_status(chain: Chain, provider: Address, operator: Address) -> dict[str
             "operator_of_this_node": operator,
             "operator_gas_wei": reader.ask(lambda: reader.web3.eth.get_balance(operator)),  # type: ignore[arg-type]
             "owner_tokens_wei": reader.fetch_balance(provider, head.number),
-            "endpoint": announced[-1] if announced else None,
+            "endpoint": announced[-1].endpoint if announced else None,
+            "capabilities": _name_capabilities(announced[-1]) if announced else None,
             "block": head.number,
             "jobs": [asdict(item) for item in fetch_earnings(chain, provider)],
         }
     )
 
 
+def _name_capabilities(announced: ProviderAnnounced) -> str | None:
+    digest = announced.capabilities
+    return manifest_cid(digest) if any(digest) else None
+
+
 def _fetch_member(chain: Chain, job: int, index: int, at: int) -> Member:
     return chain.reader.fetch_members(job, at)[index]
 
 
-def _store_capabilities(config: NodeConfig) -> Digest:
+def publish_capabilities(
+    chain: Chain, payer: LocalAccount, provider: Address, manifest: CapabilitiesManifest
+) -> tuple[str, Receipt]:
+    """Pin the manifest, copy it to the coordinators, name it on chain; its CID.
+
+    The endpoint stays what was announced last. The payer is the owner or the operator.
+    """
+    digest, config = _store_capabilities(chain.config, manifest), chain.config
+    cid = manifest_cid(digest)
+    with open_client() as client:
+        sign_in = SignIn(payer, chain.reader.deployment.rounds_domain, client)
+        fetcher = ContentFetcher(open_store(config), list, authorise=sign_in)
+        Publisher(fetcher, config.coordinator).publish(cid)
+        fetcher.close()
+    endpoint = _find_endpoint(chain, provider)
+    arguments = (provider, endpoint, bytes(digest))
+    sender = chain.sender(payer)
+    return cid, _send_once(
+        chain, sender, "capabilities", "ProviderRegistry", "announce", *arguments
+    )
+
+
+def _find_endpoint(chain: Chain, provider: Address) -> str:
+    head = chain.reader.fetch_head().number
+    announced = [
+        event.endpoint
+        for event in chain.reader.fetch_events(chain.reader.deployment.deployed_block, head)
+        if isinstance(event, ProviderAnnounced) and event.provider == provider
+    ]
+    return announced[-1] if announced else ""
+
+
+def _store_capabilities(config: NodeConfig, manifest: CapabilitiesManifest) -> Digest:
     store = open_store(config)
-    block = encode_manifest(measure_capabilities(config.declared))
+    block = encode_manifest(manifest)
     store.pin(store.put_block(block))
     return compute_digest(block)
 

@@ -64,7 +64,8 @@ def list_next_steps(result: dict[str, Any]) -> list[str]:
         f"   weal fund {owner} --tokens 1000 --eth 1",
         f"   weal fund {operator} --eth 1",
         f"2. weal-node register --config {config} --stake 500",
-        f"3. {run}",
+        f"3. weal-node bench --config {config}",
+        f"4. {run}",
     ]
 
 
@@ -77,7 +78,7 @@ def _build_config(setup: NodeSetup) -> NodeConfig:
         "coordinator": setup.coordinators,
         "roles": setup.roles,
         "keys": Keys(owner=owner, owner_password=password),
-        "data": _describe_data(setup.data, setup.label),
+        "data": describe_data(setup.data, setup.label),
     }
     try:
         return NodeConfig.model_validate(document)
@@ -87,7 +88,7 @@ def _build_config(setup: NodeSetup) -> NodeConfig:
         raise ConfigInvalid(f"{field}: {first['msg']}", field=field) from error
 
 
-def _describe_data(data: str, label: str) -> dict[str, Any]:
+def describe_data(data: str, label: str) -> dict[str, Any]:
     if data == "digits":
         return {"kind": "digits"}
     path = Path(data).resolve()

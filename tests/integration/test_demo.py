@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from terminals import open_terminal
 
@@ -25,8 +26,14 @@ from commonweal.protocol.batches import opened_entries
 from commonweal.protocol.cids import Cid
 from commonweal.protocol.commitments import unpack_members, unpack_scores
 from commonweal.protocol.events import RoundTallied, UpdatesRevealed
-from commonweal.protocol.manifests import UpdateManifest, decode_manifest, manifest_cid
+from commonweal.protocol.manifests import (
+    CapabilitiesManifest,
+    UpdateManifest,
+    decode_manifest,
+    manifest_cid,
+)
 from commonweal.protocol.types import Digest
+from node_agent.config import load_config
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 WEAL = Path(sys.executable).with_name("weal")
@@ -178,6 +185,27 @@ def test_model_is_fetched_from_the_providers(kept: Kept, tmp_path: Path) -> None
     card = file.with_suffix(".md").read_text()
     assert hashlib.sha256(file.read_bytes()).hexdigest() in card
     assert f"| {ROUNDS} | `{kept.result['model_cid']}` |" in card
+
+
+def test_a_node_publishes_what_its_machine_does(kept: Kept) -> None:
+    config = kept.folder / "honest-1" / "node.yaml"
+    command = [str(WEAL.with_name("weal-node")), "bench", "--json", "--config", str(config)]
+    bench = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert bench.returncode == 0, bench.stderr
+    found = json.loads(bench.stdout)
+    assert found["measured"]["mlp_samples_per_second"] > 0
+    assert found["measured"]["upload_mbit_per_second"] > 0
+    provider = load_config(config).provider
+    for _ in range(100):
+        shown = httpx.get(f"{kept.url}/v1/providers/{provider}", trust_env=False).json()
+        if shown["capabilities"] == found["capabilities"]:
+            break
+        time.sleep(0.1)
+    block = httpx.get(f"{kept.url}/ipfs/{shown['capabilities']}?format=raw", trust_env=False)
+    manifest = decode_manifest(block.content)
+    assert isinstance(manifest, CapabilitiesManifest)
+    assert dict(manifest.measured) == found["measured"]
+    assert shown["endpoint"] == kept.note["addresses"]["honest-1"]
 
 
 def test_verification_needs_no_coordinator(kept: Kept, tmp_path: Path) -> None:
