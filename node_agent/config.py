@@ -69,6 +69,10 @@ class JobPolicy(_Section):
         Field(description="jobs that ask for more are not joined; default: half of all stake"),
     ] = None
     max_parameters: Annotated[int, Field(gt=0, description="of a model to work on")] = 50_000_000
+    max_memory_mib: Annotated[
+        int | None,
+        Field(gt=0, description="that a model may take to train and judge, by estimate"),
+    ] = None
     families: Annotated[
         tuple[Family, ...], Field(description="of models to work on; default: all")
     ] = FAMILIES
@@ -98,6 +102,12 @@ class JobPolicy(_Section):
 
     def allows(self, job: int) -> bool:
         return self.allow == "all" or job in self.allow
+
+
+class Gpu(_Section):
+    share: Annotated[
+        float, Field(ge=0, le=1, description="of its memory that the node may take; 0: no GPU")
+    ] = 1.0
 
 
 class Timing(_Section):
@@ -133,6 +143,7 @@ class NodeConfig(_Section):
     data: DataSource
     content: Content = Content()
     jobs: JobPolicy = JobPolicy()
+    gpu: Gpu = Gpu()
     timing: Timing = Timing()
     declared: Annotated[
         dict[str, str], Field(description="shown in the capabilities as self-declared")

@@ -101,6 +101,7 @@ class Duties:
 
     def _join(self, action: Join, job: JobView, now: int) -> JoinMessage:
         spec = self.models.fetch_spec(job.job.parameters.spec_digest)
+        self.data.require_memory(spec, job.job.parameters.max_trainers)
         self.data.fetch(spec)
         self.models.require_initial(job.job.parameters.initial_model)
         signed = self._joins.get(action)

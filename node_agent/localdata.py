@@ -10,6 +10,7 @@ from safetensors.numpy import load
 
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.learning.data import Dataset, DataSource, InvalidData, LocalData, load_dataset
+from commonweal.learning.footprint import estimate_judging, estimate_training
 from commonweal.learning.weights import parameter_count, shapes_of
 from commonweal.protocol.specs import CnnModel, DataSpec, JobSpec, ModelSpec
 from node_agent.errors import JobNotServed
@@ -24,8 +25,10 @@ class LocalDataLibrary:
         fetcher: ContentFetcher,
         max_parameters: int = 2**31,
         families: tuple[str, ...] | None = None,
+        max_memory: int | None = None,
     ) -> None:
-        """`max_parameters` and `families`: of models that this machine is to train."""
+        """`max_parameters`, `families`, `max_memory` (bytes): of models this machine works on."""
+        self._max_memory = max_memory
         self._source = source
         self._max_parameters = max_parameters
         self._families = families
@@ -39,6 +42,15 @@ class LocalDataLibrary:
             require_consistent(spec, self._max_parameters)
             self._loaded[spec.data] = self._load(spec.data)
         return self._loaded[spec.data]
+
+    def require_memory(self, spec: JobSpec, trainers: int) -> None:
+        """Raises JobNotServed if judging so many updates, or training one, may take too much."""
+        if self._max_memory is None:
+            return
+        need = max(estimate_training(spec), estimate_judging(spec, trainers))
+        if need > self._max_memory:
+            message = "may take more memory than this node gives: see jobs.max_memory_mib"
+            raise JobNotServed(message, need=need, limit=self._max_memory, trainers=trainers)
 
     def _require_family(self, family: str) -> None:
         if self._families is not None and family not in self._families:

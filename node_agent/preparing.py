@@ -99,10 +99,11 @@ def bench(
     from commonweal.protocol.types import Address
     from node_agent import owner as commands
     from node_agent.benchmark import make_manifest
-    from node_agent.runtime import open_chain, open_operator
+    from node_agent.runtime import limit_gpu, open_chain, open_operator
 
     require_extra("torch")
     settings = load_config(config)
+    limit_gpu(settings.gpu.share)
     operator = open_operator(settings)
     manifest = make_manifest(_measure(settings, operator, as_json), settings.declared)
     if as_json and not publish:

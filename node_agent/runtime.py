@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -141,6 +142,7 @@ def _run_alone(
         node = build_node(
             chain, account, store, client, direct=direct, trainer=trainer, screen=screen
         )
+        limit_gpu(config.gpu.share)
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
         if isinstance(store, EmbeddedStore):
             threading.Thread(target=keep_room, args=(store, stop), name="room", daemon=True).start()
@@ -149,6 +151,18 @@ def _run_alone(
         node.recover()
         node.agent.run(stop)
         node.journal.close()
+
+
+def limit_gpu(share: float) -> None:
+    """Before torch is used: with no share it sees no GPU, else it allocates no more than that."""
+    if share == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return
+    if share < 1:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.set_per_process_memory_fraction(share)
 
 
 def warm_up() -> None:
@@ -245,9 +259,7 @@ def build_node(
         publisher=Publisher(fetcher, coordinators),
         chain_log=chain_log,
         models=models,
-        data=LocalDataLibrary(
-            config.data, fetcher, config.jobs.max_parameters, config.jobs.families
-        ),
+        data=_open_data(config, fetcher),
         updates=UpdateReader(store, fetcher),
         trainer=trainer or LocalTrainer(None if screen is None else screen.note_progress),
         allowlist_proofs={k.lower(): v for k, v in config.jobs.allowlist_proofs.items()},
@@ -275,6 +287,12 @@ def build_node(
         watcher=None if screen is None else partial(screen.watch, chain_log),
     )
     return Node(provider, agent, journal, chain, chain_log, transactions, own_way)
+
+
+def _open_data(config: NodeConfig, fetcher: ContentFetcher) -> LocalDataLibrary:
+    jobs = config.jobs
+    most = None if jobs.max_memory_mib is None else jobs.max_memory_mib * 2**20
+    return LocalDataLibrary(config.data, fetcher, jobs.max_parameters, jobs.families, most)
 
 
 def _policy(config: NodeConfig) -> Policy:

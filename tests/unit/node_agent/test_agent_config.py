@@ -48,8 +48,10 @@ def test_limit_of_stake(tmp_path: Path) -> None:
 
 def test_what_is_saved_reads_the_same(tmp_path: Path) -> None:
     more = "  families: [mlp]\n  hours: [22, 6]\n  min_pay_per_round: 5000 wei\n"
+    more += "  max_memory_mib: 512\ngpu: {share: 0.25}\n"
     config = load_config(write(tmp_path, GOOD + more))
     assert config.jobs.min_pay_per_round == 5000
+    assert (config.jobs.max_memory_mib, config.gpu.share) == (512, 0.25)
     save_config(config, tmp_path / "again.yaml")
     assert load_config(tmp_path / "again.yaml") == config
 
@@ -70,6 +72,8 @@ WRONG = {
         "content",
     ),
     "family": ("allow: [1, 3]", "families: [oracle]", 10, "jobs.families.0"),
+    "no memory": ("allow: [1, 3]", "max_memory_mib: 0", 10, "jobs.max_memory_mib"),
+    "more than all of the GPU": ("data_dir: node", "gpu: {share: 1.5}", 3, "gpu.share"),
     "no hours": ("allow: [1, 3]", "hours: [7, 7]", 9, "jobs"),
     "no hour": ("allow: [1, 3]", "hours: [7, 24]", 10, "jobs.hours.1"),
     "requester": ("allow: [1, 3]", "requesters: ['0x12']", 10, "jobs.requesters.0"),

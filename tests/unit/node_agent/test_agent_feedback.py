@@ -53,6 +53,7 @@ class Log:
 class Given:
     """Spec, model and data that a node has anyway, and a trainer that always learns the same."""
 
+    asked = 0  # trainers, of the latest job to be joined
     train = None
 
     def fetch_spec(self, digest: Digest) -> JobSpec:
@@ -67,6 +68,9 @@ class Given:
 
     def fetch(self, spec: JobSpec) -> Given:
         return self
+
+    def require_memory(self, spec: JobSpec, trainers: int) -> None:
+        self.asked = trainers
 
 
 class Same:

@@ -15,6 +15,7 @@ from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.content.store import ContentNotFound
 from commonweal.learning.aggregation import GlobalModel, encode_moments
 from commonweal.learning.data import Dataset, DigitsSource, InvalidData
+from commonweal.learning.footprint import estimate_judging
 from commonweal.learning.weights import encode_weights, initial_weights
 from commonweal.protocol.commitments import pack_scores
 from commonweal.protocol.manifests import (
@@ -284,3 +285,13 @@ def test_a_family_the_operator_left_out_is_not_served(store: EmbeddedStore) -> N
         library = LocalDataLibrary(DigitsSource(), fetcher, families=("mlp",))
         with pytest.raises(JobNotServed, match=r"jobs\.families"):
             library.fetch(SPEC)
+
+
+def test_a_job_that_may_take_too_much_memory_is_not_served(store: EmbeddedStore) -> None:
+    need = estimate_judging(SPEC, 7)
+    with closing(ContentFetcher(store, list)) as fetcher:
+        LocalDataLibrary(DigitsSource(), fetcher, max_memory=need).require_memory(SPEC, 7)
+        library = LocalDataLibrary(DigitsSource(), fetcher, max_memory=need - 1)
+        with pytest.raises(JobNotServed, match=r"jobs\.max_memory_mib") as caught:
+            library.require_memory(SPEC, 7)
+    assert caught.value.details == {"need": need, "limit": need - 1, "trainers": 7}
