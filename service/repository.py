@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Engine,
+    Label,
     Row,
     RowMapping,
     Select,
@@ -40,6 +41,20 @@ class RoundUnknown(NotFound):
 
 class ProviderUnknown(NotFound):
     code = "provider-unknown"
+
+
+def _changed_at(job: ColumnElement[int], round_: ColumnElement[int] | None = None) -> Label[int]:
+    """The block of the latest event of a job, or of one of its rounds."""
+    columns = t.events.c
+    query = select(columns.block_number).where(columns.job == job)
+    if round_ is not None:
+        query = query.where(columns.round == round_)
+    latest = query.order_by(columns.id.desc()).limit(1)
+    return latest.scalar_subquery().label("changed_at")
+
+
+_JOBS = select(t.jobs, _changed_at(t.jobs.c.job))
+_ROUNDS = select(t.rounds, _changed_at(t.rounds.c.job, t.rounds.c.round))
 
 
 class Repository:
@@ -127,7 +142,7 @@ class Repository:
 
     def fetch_jobs(self, state: str | None, before: int | None, limit: int) -> Rows:
         """Newest first."""
-        query = select(t.jobs)
+        query = _JOBS
         if state is not None:
             query = query.where(t.jobs.c.state == state)
         if before is not None:
@@ -136,7 +151,7 @@ class Repository:
 
     def fetch_job(self, job: int) -> RowMapping:
         """Raises JobUnknown."""
-        found = self._all(select(t.jobs).where(t.jobs.c.job == job))
+        found = self._all(_JOBS.where(t.jobs.c.job == job))
         if not found:
             raise JobUnknown(f"there is no job {job}", job=job)
         return found[0]
@@ -151,13 +166,13 @@ class Repository:
         return self._page(query, t.members.c.member, after, limit)
 
     def fetch_rounds(self, job: int, after: int | None, limit: int) -> Rows:
-        query = select(t.rounds).where(t.rounds.c.job == job)
+        query = _ROUNDS.where(t.rounds.c.job == job)
         return self._page(query, t.rounds.c.round, after, limit)
 
     def fetch_round(self, job: int, round_: int) -> RowMapping:
         """Raises JobUnknown, RoundUnknown."""
         self.fetch_job(job)
-        query = select(t.rounds).where(t.rounds.c.job == job, t.rounds.c.round == round_)
+        query = _ROUNDS.where(t.rounds.c.job == job, t.rounds.c.round == round_)
         if not (found := self._all(query)):
             message = f"job {job} has no round {round_}"
             raise RoundUnknown(message, job=job, round=round_)
@@ -185,14 +200,15 @@ class Repository:
         return prove_verdicts(self.fetch_round(job, round_), ballots, updates)
 
     def fetch_models(self, job: int, after: int | None, limit: int) -> Rows:
-        query = select(t.rounds).where(t.rounds.c.job == job, t.rounds.c.model.is_not(None))
+        query = _ROUNDS.where(t.rounds.c.job == job, t.rounds.c.model.is_not(None))
         return self._page(query, t.rounds.c.round, after, limit)
 
     def fetch_payments(self, job: int, after: tuple[int, int] | None, limit: int) -> Rows:
         """Ordered by round, then member."""
         payments, members = t.payments.c, t.members.c
         same = (members.job == payments.job) & (members.member == payments.member)
-        query = select(t.payments, members.provider).join(t.members, same)
+        query = select(t.payments, members.provider, _changed_at(payments.job, payments.round))
+        query = query.join(t.members, same)
         query = query.where(payments.job == job)
         if after is not None:
             later = (payments.round == after[0]) & (payments.member > after[1])

@@ -85,6 +85,11 @@ class Services:
     sessions: Sessions
     give_receipt: Callable[[str, int], RelayReceipt]  # message id, milliseconds
 
+    def is_final(self, block: int) -> bool:
+        """Deep enough to be trusted; nothing is while the chain's head is unknown."""
+        head = self.engine.head
+        return head is not None and block <= head.number - self.settings.finality
+
     def start(self) -> None:
         self.engine.start()
         if self.heads is not None:

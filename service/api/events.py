@@ -31,9 +31,9 @@ _LOOK_SECONDS = 0.1
     responses={
         200: {
             "description": "One message per chain event: `id` its place in the coordinator's own "
-            "sequence, `event` its name, `data` its fields as JSON with `block`, `tx` and "
-            "`timestamp`. After a chain reorganisation the events of the new blocks follow under "
-            "new ids.",
+            "sequence, `event` its name, `data` its fields as JSON with `block`, `tx`, `timestamp` "
+            "and `final` (false: so recent that it may be undone). After a chain reorganisation "
+            "the events of the new blocks follow under new ids.",
             "content": {
                 "text/event-stream": {
                     "schema": {"type": "string"},
@@ -69,16 +69,17 @@ async def _stream(services: Services, job: int, after: int) -> AsyncIterator[dic
         rows = await run_in_threadpool(services.repository.fetch_events, job, after, _PAGE)
         for row in rows:
             after = row.id
-            yield {"id": str(row.id), "event": row.name, "data": json.dumps(_show(row))}
+            yield {"id": str(row.id), "event": row.name, "data": json.dumps(_show(services, row))}
         if len(rows) < _PAGE:
             seen = changes
 
 
-def _show(row: Row[Any]) -> dict[str, Any]:
+def _show(services: Services, row: Row[Any]) -> dict[str, Any]:
     place = {
         "block": row.block_number,
         "tx": to_hex(row.tx_hash),
         "timestamp": row.timestamp,
+        "final": services.is_final(row.block_number),
     }
     return {**row.data, **place}
 

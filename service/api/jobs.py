@@ -67,7 +67,7 @@ def list_models(
     services.repository.fetch_job(job)
     rows = services.repository.fetch_models(job, parse_cursor(cursor), limit)
     next_ = str(rows[-1]["round"]) if len(rows) == limit else None
-    return s.Page(items=[_show_model(row) for row in rows], next=next_)
+    return s.Page(items=[_show_model(services, row) for row in rows], next=next_)
 
 
 @router.get(
@@ -80,7 +80,7 @@ def list_payments(
     services.repository.fetch_job(job)
     rows = services.repository.fetch_payments(job, _parse_pair(cursor), limit)
     next_ = f"{rows[-1]['round']}.{rows[-1]['member']}" if len(rows) == limit else None
-    return s.Page(items=[_show_payment(row) for row in rows], next=next_)
+    return s.Page(items=[_show_payment(services, row) for row in rows], next=next_)
 
 
 @router.post(
@@ -132,6 +132,7 @@ def _show_job(services: Services, row: RowMapping) -> s.Job:
         failed_rounds=row["failed_rounds"],
         members=services.repository.count_members(row["job"]),
         created_at=row["created_at"],
+        final=services.is_final(row["changed_at"]),
     )
 
 
@@ -147,22 +148,24 @@ def _show_member(row: RowMapping) -> s.Member:
     )
 
 
-def _show_model(row: RowMapping) -> s.Model:
+def _show_model(services: Services, row: RowMapping) -> s.Model:
     return s.Model(
         round=row["round"],
         digest=to_hex(row["model"]),
         cid=cid_of(row["model"]),
         parent=cid_of(row["parent_model"]),
         verdict_root=to_hex(row["verdict_root"]),
+        final=services.is_final(row["changed_at"]),
     )
 
 
-def _show_payment(row: RowMapping) -> s.Payment:
+def _show_payment(services: Services, row: RowMapping) -> s.Payment:
     return s.Payment(
         round=row["round"],
         member=row["member"],
         provider=row["provider"],
         amount=str(row["amount"]),
+        final=services.is_final(row["changed_at"]),
     )
 
 

@@ -24,6 +24,7 @@ from service.api.common import (
 )
 from service.api.errors import problems
 from service.eventjson import name_of, to_hex
+from service.services import Services
 
 router = APIRouter(prefix="/v1/jobs/{job}/rounds", tags=["rounds"])
 
@@ -35,27 +36,27 @@ def list_rounds(
     services.repository.fetch_job(job)
     rows = services.repository.fetch_rounds(job, parse_cursor(cursor), limit)
     next_ = str(rows[-1]["round"]) if len(rows) == limit else None
-    return s.Page(items=[s.Round(**_round_fields(row)) for row in rows], next=next_)
+    return s.Page(items=[s.Round(**_round_fields(services, row)) for row in rows], next=next_)
 
 
 @router.get("/{round}", summary="One round and its ballots", responses=problems(404, 422, 503))
 def get_round(services: ServicesDep, job: JobNumber, round: RoundNumber) -> s.RoundWithBallots:
     row = services.repository.fetch_round(job, round)
     ballots = [_show_ballot(each) for each in services.repository.fetch_ballots(job, round)]
-    return s.RoundWithBallots(**_round_fields(row), ballots=ballots)
+    return s.RoundWithBallots(**_round_fields(services, row), ballots=ballots)
 
 
 @router.get("/{round}/updates", summary="Updates and verdicts", responses=problems(404, 422, 503))
 def list_updates(services: ServicesDep, job: JobNumber, round: RoundNumber) -> s.Page[s.Update]:
     """Every committed update, members ascending, on one page. With `member`, `digest`, `score` and
     `proof`, anybody checks a verdict against the ledger: `ModelLedger.isVerdict`."""
-    final = services.repository.fetch_round(job, round)["state"] == "finalised"
+    is_over = services.repository.fetch_round(job, round)["state"] == "finalised"
     rows = services.repository.fetch_updates(job, round)
-    proofs = services.repository.prove_verdicts(job, round) if final else {}
+    proofs = services.repository.prove_verdicts(job, round) if is_over else {}
     return s.Page(items=[_show_update(row, proofs.get(row["member"])) for row in rows])
 
 
-def _round_fields(row: RowMapping) -> dict[str, Any]:
+def _round_fields(services: Services, row: RowMapping) -> dict[str, Any]:
     plain = ("job", "round", "state", "phase", "ends_at", "committee", "failure", "fee_recipient")
     lists = ("unrevealed", "absent", "opened_at", "closed_at")
     return {name: row[name] for name in (*plain, *lists)} | {
@@ -65,6 +66,7 @@ def _round_fields(row: RowMapping) -> dict[str, Any]:
         "seed": hex_or_none(row["seed"]),
         "spent": str(row["spent"]),
         "fee": str(row["fee"]),
+        "final": services.is_final(row["changed_at"]),
     }
 
 

@@ -17,6 +17,9 @@ Cid = Annotated[
     ),
 ]
 AddressText = Annotated[str, Field(examples=["0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"])]
+Final = Annotated[
+    bool, Field(description="false: so recent that a reorganisation of the chain may undo it")
+]
 Seconds = Annotated[int, Field(description="Unix time", examples=[1_790_000_000])]
 RoleName = Literal["trainer", "validator"]
 
@@ -78,6 +81,7 @@ class Job(Answer):
     failed_rounds: int
     members: Annotated[int, Field(description="indices ever handed out")]
     created_at: Seconds
+    final: Final
 
 
 class Member(Answer):
@@ -109,6 +113,7 @@ class Round(Answer):
     absent: Annotated[list[int], Field(description="seats that missed their duty")]
     opened_at: Seconds
     closed_at: int | None
+    final: Final
 
 
 class Ballot(Answer):
@@ -147,6 +152,7 @@ class Model(Answer):
     cid: Cid
     parent: Cid
     verdict_root: Hex
+    final: Final
 
 
 class Payment(Answer):
@@ -154,6 +160,7 @@ class Payment(Answer):
     member: int
     provider: AddressText
     amount: WeiText
+    final: Final
 
 
 class Provider(Answer):

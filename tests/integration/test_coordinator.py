@@ -55,6 +55,11 @@ def recruit(stage: Stage, coordinator: Coordinator, workers: list[Worker]) -> Tr
     return troupe
 
 
+def is_final(coordinator: Coordinator, path: str) -> bool:
+    answer = coordinator.get(path)
+    return bool(answer.get("items", [answer])[-1]["final"])
+
+
 def test_a_job_runs_from_joining_to_its_last_round_by_messages_alone(
     stage: Stage, coordinator: Coordinator, workers: list[Worker]
 ) -> None:
@@ -65,6 +70,9 @@ def test_a_job_runs_from_joining_to_its_last_round_by_messages_alone(
     assert coordinator.get(f"/v1/jobs/{job}")["state"] == "completed"
     rounds = coordinator.get(f"/v1/jobs/{job}/rounds")["items"]
     assert [each["state"] for each in rounds] == ["finalised", "finalised"]
+    paths = [f"/v1/jobs/{job}{part}" for part in ("", "/rounds/2", "/models?cursor=1")]
+    stage.mine(12)
+    wait_for(lambda: all(is_final(coordinator, path) for path in paths), what="finality")
     for round_ in (1, 2):
         updates = coordinator.get(f"/v1/jobs/{job}/rounds/{round_}/updates")["items"]
         assert [each["verdict"] for each in updates] == ["verified"] * 4

@@ -101,5 +101,8 @@ export function verdict(name) {
   return h("span", { class: `verdict ${name}`, title: SAID[name] }, h("span", { "aria-hidden": "true" }, GLYPHS[name] ?? ""), name);
 }
 
+/** What the chain has confirmed so recently that a reorganisation may undo it. */
+export const unsettled = (facts) => !facts.final && h("span", { class: "note", title: "The coordinator's finality depth has not passed since its latest event." }, "may still be undone");
+
 export const badge = (state) => h("span", { class: `badge ${state}` }, state);
 export const words = (name) => name.replaceAll("-", " ").replaceAll("_", " ");

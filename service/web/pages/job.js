@@ -2,7 +2,7 @@
 
 import { get } from "../lib/api.js";
 import { figures, h, section, swap, wrap } from "../lib/dom.js";
-import { badge, cid, count, money, share, time, tokens } from "../lib/format.js";
+import { badge, cid, count, money, share, time, tokens, unsettled } from "../lib/format.js";
 import { legend } from "../lib/cells.js";
 import { Matrix } from "../lib/matrix.js";
 import { fetchManifest } from "./content.js";
@@ -72,7 +72,7 @@ async function nameIt(state, facts) {
 function header(facts, name) {
   return h("header", { class: "head" },
     h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("a", { href: "#/jobs" }, "Jobs"), h("span", { "aria-hidden": "true" }, "/"), `Job ${facts.job}`),
-    h("div", { class: "title" }, h("h1", {}, name ? `${name[0].toUpperCase()}${name.slice(1)}` : `Job ${facts.job}`), badge(facts.state)),
+    h("div", { class: "title" }, h("h1", {}, name ? `${name[0].toUpperCase()}${name.slice(1)}` : `Job ${facts.job}`), badge(facts.state), unsettled(facts)),
     h("p", { class: "facts" }, h("span", {}, "Specification ", cid(facts.spec)), h("span", {}, "Initial model ", cid(facts.initial_model)), h("span", {}, "Created ", time(facts.created_at))));
 }
 

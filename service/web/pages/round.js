@@ -2,7 +2,7 @@
 
 import { get } from "../lib/api.js";
 import { h, section, swap, table, wrap } from "../lib/dom.js";
-import { address, badge, cid, count, hash, money, tokens, verdict, words } from "../lib/format.js";
+import { address, badge, cid, count, hash, money, tokens, unsettled, verdict, words } from "../lib/format.js";
 import { logTable } from "./log.js";
 import { proofPanel } from "./proof.js";
 import { ballotsTable } from "./ballots.js";
@@ -45,7 +45,7 @@ function header(facts) {
   const link = (round, text) => round > 0 && h("a", { href: `#/jobs/${facts.job}/rounds/${round}`, "data-key": text }, text);
   return h("header", { class: "head" },
     h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("a", { href: "#/jobs" }, "Jobs"), h("span", { "aria-hidden": "true" }, "/"), h("a", { href: `#/jobs/${facts.job}` }, `Job ${facts.job}`), h("span", { "aria-hidden": "true" }, "/"), `Round ${facts.round}`),
-    h("div", { class: "title" }, h("h1", {}, `Round ${facts.round}`), badge(facts.state), facts.failure && h("span", { class: "note" }, words(facts.failure))),
+    h("div", { class: "title" }, h("h1", {}, `Round ${facts.round}`), badge(facts.state), unsettled(facts), facts.failure && h("span", { class: "note" }, words(facts.failure))),
     h("p", { class: "facts" }, link(facts.round - 1, "← Round before"), link(facts.round + 1, "Next round →"), h("span", {}, "Paid ", h("b", {}, money(facts.spent)))));
 }
 

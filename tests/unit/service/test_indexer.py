@@ -58,6 +58,17 @@ def test_a_job_is_derived_from_its_events(database: Engine) -> None:
     assert repository.fetch_round(1, 2)["unrevealed"] == [2]
 
 
+def test_each_row_says_at_which_block_it_last_changed(database: Engine) -> None:
+    chain = script.whole_job()
+    follow(chain, open_store(database))
+    repository, last = Repository(database), len(chain.blocks) - 1
+    assert repository.fetch_job(1)["changed_at"] == last
+    assert repository.fetch_jobs(None, None, 10)[0]["changed_at"] == last
+    assert [row["changed_at"] for row in repository.fetch_rounds(1, None, 10)] == [7, 10]
+    assert [row["changed_at"] for row in repository.fetch_models(1, None, 10)] == [7]
+    assert {row["changed_at"] for row in repository.fetch_payments(1, None, 10)} == {7}
+
+
 def test_money_beyond_any_integer_column_is_kept_to_the_wei(database: Engine) -> None:
     follow(script.whole_job(), open_store(database))
     provider = Repository(database).fetch_provider(OWNERS[2])
