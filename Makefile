@@ -62,6 +62,7 @@ test: check compile ## all of the below, as CI runs it
 	@echo "python -m bench.economics (what each strategy earns, and which stake breaks which guarantee: under an hour),"
 	@echo "python -m bench.encodings (accuracy against bytes per update, on Fashion-MNIST: twenty minutes),"
 	@echo "python -m bench.round (a whole round of ours against Flower's: half an hour; --quick, a minute),"
+	@echo "python -m bench.coordinator (1,000 agents at one coordinator, and its indexer: ten minutes; --quick, half a minute),"
 	@echo "python -m bench.page (the web page over 1,000 trainers × 500 rounds, in a browser: two minutes)."
 	@command -v chromium >/dev/null || echo "Left out: the browser tests of the web page (install chromium, for instance: apt-get install chromium)."
 	@test -n "$$WEAL_TEST_KUBO_API" || echo "Left out: the tests against a real Kubo daemon (set WEAL_TEST_KUBO_API to its address)."
