@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -40,6 +41,7 @@ log = structlog.get_logger(__name__)
 Watcher = Callable[[NodeView, Sequence[Action]], None]  # told what was seen and decided
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
+_PASSING = (CommonwealError, OSError, DBAPIError)  # the latter two: a full disk
 _HEAVY = (TrainAndCommit, ScoreAndCommitBallot, ComputeAndAttestModel)
 
 
@@ -128,7 +130,9 @@ class Agent:
 
     def _observe_patiently(self, stop: threading.Event) -> None:
         retrying = Retrying(
-            retry=retry_if_exception_type(CommonwealError),
+            retry=retry_if_exception_type(
+                (CommonwealError, OSError, DBAPIError)
+            ),  # a full disk too
             wait=wait_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
             stop=stop_when_event_set(stop),
             sleep=sleep_using_event(stop),

@@ -6,10 +6,11 @@ import logging
 import os
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
+from commonweal.logstream import PatientStream
 from commonweal.worktime import EVENT as WORKED
 
 
@@ -21,7 +22,7 @@ def configure_logging(*, for_people: bool = False) -> None:
             *(_for_people() if for_people else _for_programs()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(cast(TextIO, PatientStream(sys.stderr))),
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
+DEEPEST = 12  # blocks of a reorganisation
+_KNOWN_HASHES = 256
 _BLOCK_SECONDS, _SAVE_SECONDS = 0.2, 1
 
 
@@ -56,11 +60,36 @@ class Anvil:
                 raise RuntimeError((self._folder / "chain.log").read_text()[-2000:])
             time.sleep(0.05)
 
+    def start_again(self) -> None:
+        """From what it saved.
+
+        It forgets the hashes by which contracts know earlier blocks, as no chain does. What hangs
+        on one of them is set on a later block once 256 have passed, so they pass at once.
+        """
+        self.start()
+        self.ask("anvil_mine", [hex(_KNOWN_HASHES + 1), "0x0"])
+
     def stop(self, number: int = signal.SIGTERM) -> None:
         """SIGTERM saves everything; SIGKILL loses up to a second of blocks."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
             self._process.wait(30)
+
+    def crash(self) -> None:
+        """SIGKILL, at a moment at which it is not just writing its file, for that is not atomic."""
+        deadline = time.monotonic() + 10
+        assert self._process is not None
+        while time.monotonic() < deadline:
+            self._process.send_signal(signal.SIGSTOP)
+            if self._has_saved():
+                break
+            self._process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+        self.stop(signal.SIGKILL)
+
+    def settle(self) -> None:
+        """What is on chain stays: deeper than any reorganisation here."""
+        self.ask("anvil_mine", [hex(DEEPEST + 1), "0x0"])
 
     def reorganise(self, depth: int) -> None:
         """Other, empty blocks in the place of the latest `depth`; their transactions are gone."""
@@ -72,6 +101,12 @@ class Anvil:
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']}")
         return answer["result"]
+
+    def _has_saved(self) -> bool:
+        with suppress(OSError, ValueError):
+            json.loads((self._folder / "state.json").read_bytes())
+            return True
+        return False
 
     def _answers(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Agents, two coordinators on one PostgreSQL and a chain, all as processes, for one job."""
+"""Agents, two coordinators on one PostgreSQL and a chain, all as processes, for job after job."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,15 +23,17 @@ from commonweal.adapters.keystore import create_keystore
 from commonweal.adapters.local_chain import LocalChain, fund
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
 from commonweal.errors import CommonwealError
+from commonweal.protocol.events import ChainEvent, StakeSlashed
 from commonweal.protocol.specs import AggregationSpec
-from commonweal.protocol.types import Address, Phase
+from commonweal.protocol.types import Address, Phase, Wei
 from node_agent.server import ContentServer
 from tests.chaos.chain import ROOT, Anvil
 from tests.chaos.proxy import FaultyProxy
-from tests.integration.agents_harness import ETHER, SPEC, AgentNetwork
+from tests.integration.agents_harness import ETHER, SPEC, AgentNetwork, AgentProcess
 
 # The plain mean does not depend on who sits in a committee, so that runs can be compared.
 MEAN = SPEC.model_copy(update={"aggregation": AggregationSpec(rule="mean")})
+_LITTLE = Wei(10**18)  # of stake, since every job locks it
 _TIMING = {"relay_patience": 8.0, "keeper_patience": 8.0, "keeper_stagger": 0.5}
 
 
@@ -82,21 +84,64 @@ class ChaosNetwork:
     agents: AgentNetwork
     coordinators: list[Coordinator] = field(default_factory=list)
     job: int = 0
+    first_block: int = 0  # of the job
+    slashes_before: int = 0
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     def start(self, count: int) -> None:
-        """The agents join one after another, so that members have the same numbers every time."""
+        """Everything that lives longer than one job."""
         network = self.agents
         for coordinator in self.coordinators:
             coordinator.start()
-            network.wait(coordinator.is_up, 90, "a coordinator")
+        for coordinator in self.coordinators:
+            network.wait(coordinator.is_up, 120, "a coordinator")
         urls = [coordinator.url for coordinator in self.coordinators]
         for index in range(count):
             settings = {"coordinator": urls, "timing": _TIMING}
-            network.add_agent(f"node-{index}", index, count, **settings)
-        self.job = network.create_job(count, job_spec=MEAN, min_trainers=count)
+            if index == 0:
+                settings["rpc_url"] = self.proxy.url
+            start_agent(network.add_agent(f"node-{index}", index, count, **settings))
+
+    def open_job(self) -> None:
+        """The agents join one after another, so that members have the same numbers every time."""
+        network = self.agents
+        self.hold(signal.SIGSTOP)
+        count, self.first_block = len(network.agents), network.head
+        self.slashes_before = len(self.all_events(StakeSlashed))
+        terms = {"min_trainers": count, "min_stake": _LITTLE}
+        self.job = network.create_job(count, job_spec=MEAN, **terms)
         for number, agent in enumerate(network.agents, 1):
-            agent.start()
+            agent.send_signal(signal.SIGCONT)
             self.wait(lambda n=number: len(network.members(self.job)) >= n, 120, "joining")  # type: ignore[misc]
+        self.chain.settle()
+
+    def hold(self, number: int) -> None:
+        """SIGSTOP or SIGCONT, to all agents."""
+        for agent in self.agents.agents:
+            agent.send_signal(number)
+
+    def all_events(self, kind: type[ChainEvent]) -> list[Any]:
+        """Of all jobs."""
+        reader = self.agents.reader
+        found = reader.fetch_events(reader.deployment.deployed_block, self.agents.head)
+        return [event for event in found if isinstance(event, kind)]
+
+    def content_urls(self) -> list[str]:
+        """Of everybody who has what the job made."""
+        files = [agent.folder / "endpoint" for agent in self.agents.agents]
+        urls = [file.read_text().strip() for file in files if file.exists()]
+        return [coordinator.url for coordinator in self.coordinators] + urls
+
+    def set_right(self) -> None:
+        """What a fault left to be done when the job is over."""
+        while self.afterwards:
+            self.afterwards.pop()()
+
+    def serve_requester(self) -> None:
+        """Again, at the address that the agents know."""
+        port = int(self.agents.server.url.rpartition(":")[2])
+        self.agents.server = ContentServer(self.agents.store, "127.0.0.1", port)
+        self.agents.server.start()
 
     def leader(self) -> Coordinator:
         found: list[Coordinator] = []
@@ -108,11 +153,14 @@ class ChaosNetwork:
         self.wait(is_found, 60, "a leader")
         return found[0]
 
+    def is_job_over(self) -> bool:
+        return self.agents.reader.fetch_job(self.job, self.agents.head).state.is_over
+
     def wait_phase(self, round_: int, phase: Phase, seconds: float = 120) -> None:
         """Or anything later."""
 
         def is_there() -> bool:
-            if self.agents.reader.fetch_job(self.job, self.agents.head).state.is_over:
+            if self.is_job_over():
                 return True
             now = self.agents.round(self.job)
             return (now.round, now.phase) >= (round_, phase)
@@ -128,6 +176,11 @@ class ChaosNetwork:
             return False
 
         self.agents.wait(is_done, seconds, what)
+
+
+def start_agent(agent: AgentProcess, skew: float = 0.0) -> None:
+    """`skew`: seconds by which its clock is fast."""
+    agent.start(str(skew), module=(str(Path(__file__).with_name("agent.py")),))
 
 
 @contextmanager
@@ -157,7 +210,7 @@ def chaos_network(folder: Path, database_url: str) -> Iterator[ChaosNetwork]:
         for coordinator in network.coordinators:
             coordinator.kill()
         agents.stop()
-        server.stop()
+        agents.server.stop()
         engine.dispose()
         proxy.close()
         chain.stop(signal.SIGKILL)
