@@ -96,7 +96,7 @@ def _describe_load(found: Load) -> Iterator[str]:
     yield f"{found.agents:,} agents in a job"
     for kind, figures in found.requests.items():
         times = ", ".join(f"{name[:-3]} {figures[name]:,.0f} ms" for name in _PERCENTILES)
-        yield f"  {kind}: {figures['count']:,} requests, {figures['errors']} failed; {times}"
+        yield f"  {kind}: {figures['count']:,} requests, failed {figures['errors'] or 0}; {times}"
     yield (
         f"  {found.messages_per_s:,.0f} messages a second accepted when all come at once; the last "
         f"of the first {found.agents:,} on chain {found.mined_after_s:.1f} s after it came; "

@@ -14,7 +14,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -46,16 +46,24 @@ class Meter:
     """Milliseconds of every request, by kind; what was answered otherwise than hoped, counted."""
 
     times: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    errors: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    errors: Counter[tuple[str, str]] = field(default_factory=Counter)  # and by how it went wrong
 
-    def summarise(self) -> dict[str, dict[str, float]]:
-        return {kind: _summarise(times, self.errors[kind]) for kind, times in self.times.items()}
+    def summarise(self) -> dict[str, dict[str, Any]]:
+        return {kind: self._summarise(kind) for kind in self.times}
+
+    def _summarise(self, kind: str) -> dict[str, Any]:
+        times = self.times[kind]
+        p50, p95, p99 = np.percentile(times, (50, 95, 99))
+        found = {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "max_ms": max(times)}
+        rounded = {name: round(float(value), 1) for name, value in found.items()}
+        errors = {how: count for (of, how), count in self.errors.items() if of == kind}
+        return {"count": len(times), "errors": errors, **rounded}
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     agents: int
-    requests: dict[str, dict[str, float]]  # by kind: count, errors, percentiles in milliseconds
+    requests: dict[str, dict[str, Any]]  # by kind: count, errors, percentiles in milliseconds
     messages_per_s: float  # accepted in a burst: the second message, of all agents at once
     mined_after_s: float  # from the last first message until all agents know theirs on chain
     memory_mb: float  # the coordinator's peak
@@ -71,32 +79,36 @@ class Agents:
     meter: Meter
 
     async def ask(self, agent: int, kind: str, method: str, path: str, **options: Any) -> Any:
-        """The answer's JSON, or its length; None after an error."""
+        """The answer's JSON, or its length; None if it went wrong."""
         started = time.perf_counter()
         try:
             async with self.sessions[agent].request(method, self.url + path, **options) as answer:
                 body = await answer.read()
-                is_good = answer.status < 300
-        except (aiohttp.ClientError, TimeoutError):
-            body, is_good = b"", False
+                outcome = "" if answer.status < 300 else f"HTTP {answer.status}"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            body, outcome = b"", type(error).__name__
         self.meter.times[kind].append(1000 * (time.perf_counter() - started))
-        self.meter.errors[kind] += not is_good
-        if not is_good:
+        if outcome:
+            self.meter.errors[kind, outcome] += 1
             return None
         return await answer.json() if answer.content_type == "application/json" else len(body)
 
-    async def post(self, agent: int, message: BaseModel) -> str | None:
-        """Its id."""
+    async def post(self, agent: int, message: BaseModel) -> str:
+        """Its id, however often it has to be handed in. Raises TimeoutError."""
         body = message.model_dump(mode="json")
-        answer = await self.ask(agent, "message", "POST", "/v1/messages", json=body)
-        return None if answer is None else str(answer["id"])
+        async with asyncio.timeout(_MINE_SECONDS):
+            while True:
+                answer = await self.ask(agent, "message", "POST", "/v1/messages", json=body)
+                if answer is not None:
+                    return str(answer["id"])
+                await asyncio.sleep(_HEARTBEAT_SECONDS)
 
     async def play(self, agent: int, cid: str, message: BaseModel, delay: float) -> None:
         """Fetches the model, hands its commitment in, and asks for it until it is on chain."""
         await asyncio.sleep(delay)
         await self.ask(agent, "download", "GET", f"/ipfs/{cid}?format=raw")
         posted = await self.post(agent, message)
-        while posted is not None:
+        while True:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
             answer = await self.ask(agent, "heartbeat", "GET", f"/v1/messages/{posted}")
             if answer is not None and answer["state"] == "mined":
@@ -134,8 +146,8 @@ async def _play(
         await _wait_for_reveals(network)
         burst = Agents(url, crowd.sessions, Meter())
         started = time.perf_counter()
-        ids = await asyncio.gather(*map(burst.post, range(agents), reveals))
-        rate = sum(each is not None for each in ids) / (time.perf_counter() - started)
+        await asyncio.gather(*map(burst.post, range(agents), reveals))
+        rate = agents / (time.perf_counter() - started)
     finally:
         await asyncio.gather(*(session.close() for session in crowd.sessions))
     requests = crowd.meter.summarise() | {"burst": burst.meter.summarise()["message"]}
@@ -190,13 +202,6 @@ def _allow_connections(count: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(soft, count) if hard == resource.RLIM_INFINITY else min(max(soft, count), hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _summarise(times: list[float], errors: int) -> dict[str, float]:
-    p50, p95, p99 = np.percentile(times, (50, 95, 99))
-    found = {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "max_ms": max(times)}
-    rounded = {name: round(float(value), 1) for name, value in found.items()}
-    return {"count": len(times), "errors": errors, **rounded}
 
 
 def read_peak_memory(pid: int) -> float:

@@ -29,9 +29,7 @@ def test_the_quick_bench_serves_every_agent_and_indexes_every_event() -> None:
     agents = results["agents"]
     requests = agents["requests"]
     assert requests.keys() == {"download", "message", "heartbeat", "burst"}
-    assert {kind: figures["errors"] for kind, figures in requests.items()} == dict.fromkeys(
-        requests, 0
-    )
+    assert not any(figures["errors"] for figures in requests.values())
     assert requests["message"]["count"] == requests["burst"]["count"] == agents["agents"]
     assert agents["messages_per_s"] > 0
     assert agents["memory_mb"] > 50
