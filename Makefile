@@ -126,7 +126,7 @@ ANVIL_VERSION := 1.7.1
 	npm install --silent --no-save --prefix .tools/anvil @foundry-rs/anvil-linux-amd64@$(ANVIL_VERSION)
 	@touch $@
 
-chaos: .tools/anvil/.installed ## a fault at every step of a job, on real processes, 100 runs (hours); one run: ARGS="--seed 17"
+chaos: .tools/anvil/.installed ## a fault at every step of a job, on real processes, 140 runs (hours); goes on where it stopped; one run: ARGS="--seed 17"
 	python -m tests.chaos $(ARGS)
 
 gas: setup ## renew the gas snapshot, bench/results/gas.json

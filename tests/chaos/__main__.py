@@ -86,11 +86,10 @@ def main() -> int:
     options = _parse()
     seeds = options.seed or list(range(options.first, options.first + options.runs))
     book = Book(None if options.seed else RESULTS)
-    missing = [seed for seed in (UNDISTURBED, *seeds) if seed not in book.runs]
+    missing = [seed for seed in (UNDISTURBED, *seeds) if not book.has(seed)]
     run_all(missing, book, options.agents, keep=options.keep)
     if not options.seed:
-        for seed in seeds:
-            print(book.describe(book.runs[seed]))
+        print("\n".join(book.describe(book.runs[seed]) for seed in seeds))
     summary = book.summarise(seeds)
     print(json.dumps(summary))
     return 0 if is_good(summary) else 1

@@ -61,6 +61,10 @@ class Book:
         if path is not None and path.exists():
             self.runs = {run.seed: run for run in map(_read, json.loads(path.read_text()))}
 
+    def has(self, seed: int) -> bool:
+        """One that did not come to its end is made again."""
+        return seed in self.runs and self.runs[seed].found is not None
+
     def note(self, run: Run) -> None:
         self.runs[run.seed] = run
         if self._path is None:
