@@ -84,12 +84,49 @@ contract ThresholdsTest is RoundKit {
         rounds.draw(job, header);
     }
 
-    function test_a_round_in_which_all_is_revealed_records_no_debt() public {
+    function test_a_round_in_which_all_is_done_records_no_fault() public {
         vm.recordLogs();
-        toBallots(1, TRAINERS);
+        whole(1, TRAINERS);
         Vm.Log[] memory logs = vm.getRecordedLogs();
         for (uint256 i = 0; i < logs.length; ++i) {
             assertTrue(logs[i].topics[0] != IRounds.UnrevealedRecorded.selector, "unrevealed");
+            assertTrue(logs[i].topics[0] != IRounds.AbsenceRecorded.selector, "absent");
         }
+        (uint16[] memory seated,) = rounds.absencesOf(job, 1);
+        assertEq(seated.length, 0, "nobody");
+    }
+
+    function test_the_first_seat_alone_is_absent() public {
+        toBallots(1, TRAINERS);
+        commitBallots(1, range(1, 3));
+        pastDeadline();
+        rounds.advance(job);
+        revealBallots(1, range(1, 3));
+        attest(1, modelOf(1), range(0, 3));
+        finalise(1);
+        (, uint16 absent) = rounds.absencesOf(job, 1);
+        assertEq(absent, 1, "seat 0");
+    }
+
+    /// It had nothing to judge yet.
+    function test_no_committee_is_absent_from_a_round_that_trainers_fail() public {
+        toReveal(1, TRAINERS);
+        draw();
+        assertEq(seatMembers().length, 3, "drawn");
+        pastDeadline();
+        rounds.advance(job);
+        assertEq(current().round, 2, "too few reveals");
+        (uint16[] memory seated, uint16 absent) = rounds.absencesOf(job, 1);
+        assertEq(seated.length, 0, "nobody");
+        assertEq(absent, 0, "absent");
+    }
+
+    function test_after_the_last_round_no_model_waits() public {
+        for (uint256 round = 1; round <= 3; ++round) {
+            whole(round, TRAINERS);
+        }
+        assertEq(phase(), uint256(Phase.None), "over");
+        assertEq(current().agreedModel, bytes32(0), "agreed");
+        assertEq(current().parentModel, modelOf(3), "the last");
     }
 }
