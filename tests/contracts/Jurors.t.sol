@@ -82,6 +82,7 @@ contract JurorsTest is AppealKit {
         its = appeals.caseOf(appeal);
         assertEq(uint256(its.stage), uint256(Stage.Decided), "decided");
         assertFalse(its.overturned, "three of seven");
+        assertEq(its.endsAt, block.timestamp + 1 hours, "may be appealed for the whole window");
     }
 
     function test_a_tie_upholds() public {

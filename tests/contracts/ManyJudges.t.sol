@@ -38,6 +38,62 @@ contract JudgesBeyondTheFirstWordTest is RoundKit {
     }
 }
 
+/// The first members judge, the others train: judges are paid before trainers, and each its own.
+contract JudgesBeforeTrainersTest is RoundKit {
+    uint256 private constant TRAINERS = 4;
+
+    function rolesOf(uint256 i, uint256, uint256 validators) internal pure override returns (uint8) {
+        return i < validators ? VALIDATOR : TRAINER;
+    }
+
+    function credits(uint256 seats) private {
+        deploy();
+        openJob(terms(TRAINERS, uint8(seats)), TRAINERS + seats, seats, 0);
+        uint256[] memory trainers = range(seats, seats + TRAINERS);
+        commit(1, trainers);
+        seed();
+        reveal(1, 0, trainers, all(TRAINERS));
+        judge();
+        commitBallots(1, range(0, seats));
+        revealBallots(1, range(0, seats));
+        attest(1, modelOf(1), range(0, seats));
+        (bytes memory scores, bytes memory shares) = expectedTally();
+        finalise(1);
+        checkTrainers(scores, seats);
+        for (uint256 seat = 0; seat < seats; ++seat) {
+            uint256 due = PRICE / 5 / seats * at(shares, seat) / 10_000; // validatorShareBps 2000
+            assertEq(board.memberOf(job, committee[seat]).credit, due / quantum() * quantum(), "judge");
+        }
+    }
+
+    function checkTrainers(bytes memory scores, uint256 seats) private view {
+        uint256 pool = PRICE - PRICE / 5 - PRICE / 20; // less validatorShareBps and coordinatorShareBps
+        uint256 sum;
+        for (uint256 i = 0; i < TRAINERS; ++i) {
+            sum += at(scores, i);
+        }
+        for (uint256 i = 0; i < TRAINERS; ++i) {
+            assertEq(board.memberOf(job, seats + i).credit, pool * at(scores, i) / (sum * quantum()) * quantum(), "trainer");
+        }
+    }
+
+    function quantum() private view returns (uint256) {
+        return board.jobOf(job).quantum;
+    }
+
+    function at(bytes memory packed, uint256 i) private pure returns (uint256) {
+        return uint256(uint8(packed[2 * i])) << 8 | uint8(packed[2 * i + 1]);
+    }
+
+    function test_three_judges_and_four_trainers_are_paid_apart() public {
+        credits(3);
+    }
+
+    function test_a_lone_judge_is_paid() public {
+        credits(1);
+    }
+}
+
 contract FifteenSeatsTest is RoundKit {
     uint256 private constant TRAINERS = 15;
 

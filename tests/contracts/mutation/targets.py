@@ -42,7 +42,7 @@ _NEAREST = {
     "contracts/libraries/CompactSignatures.sol": _ROUNDS,
     "contracts/libraries/Headers.sol": ("Rounds",),
     "contracts/libraries/JobRules.sol": ("JobBoard",),
-    "contracts/libraries/Payments.sol": ("Rounds", "Views"),
+    "contracts/libraries/Payments.sol": ("Rounds", "Views", "ManyJudges"),
     "contracts/libraries/RoundState.sol": _ROUNDS,
     "contracts/libraries/SumTree.sol": ("Rounds", "Membership"),
     "contracts/libraries/Tally.sol": ("Rounds",),
