@@ -316,4 +316,16 @@ contract DissentTest is AppealKit {
             assertEq(before[seat] - stakeOf(committee[seat]), seat == 4 ? 0 : STAKE / 10, "slash");
         }
     }
+
+    function test_who_attested_an_agreed_model_answers_for_it_too() public {
+        toAttest(1, TRAINERS);
+        attest(1, modelOf(1), range(0, 4));
+        assertEq(current().agreedModel, modelOf(1), "agreed");
+        attest(1, modelOf(1), only(4));
+        (scores,) = expectedTally();
+        settlement = Settlement(committeeWord(31), uint40(block.timestamp), uint16(TRAINERS), treeRoot(1));
+        finalise(1);
+        uint256 appeal = appealModel(1);
+        assertEq(appeals.caseOf(appeal).committee, committeeWord(31), "all five");
+    }
 }

@@ -108,6 +108,14 @@ contract ThresholdsTest is RoundKit {
         assertEq(absent, 1, "seat 0");
     }
 
+    function test_two_thirds_of_the_seats_agree_on_nothing() public {
+        toAttest(1, TRAINERS);
+        attest(1, modelOf(1), range(0, 2));
+        assertEq(current().agreedModel, bytes32(0), "two of three");
+        attest(1, modelOf(1), only(2));
+        assertEq(current().agreedModel, modelOf(1), "three of three");
+    }
+
     /// It had nothing to judge yet.
     function test_no_committee_is_absent_from_a_round_that_trainers_fail() public {
         toReveal(1, TRAINERS);
