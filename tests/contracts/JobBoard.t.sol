@@ -92,6 +92,24 @@ contract JobBoardTest is BoardKit {
         refuses(p, "minStake", (1 << 53) * 1e9, ((1 << 53) - 1) * 1e9);
     }
 
+    function test_everyBoundItselfIsAllowed() external {
+        JobParameters memory p = terms();
+        (p.validatorShareBps, p.coordinatorShareBps, p.maxFailedRounds, p.recruitUntil) = (0, 0, 0, 0);
+        (p.rounds, p.pricePerRound, p.minTrainers, p.maxTrainers, p.committeeSize) = (1, 1, 1, 1, 1);
+        p.minStake = 1e9;
+        (p.commitWindow, p.revealWindow, p.ballotCommitWindow, p.ballotRevealWindow, p.attestWindow) = (10, 10, 10, 10, 10);
+        post(p);
+        (p.validatorShareBps, p.coordinatorShareBps) = (2000, 8000);
+        (p.maxFailedRounds, p.recruitUntil, p.rounds) = (10_000, uint64(NOW + 365 days), 1_000_000);
+        (p.minTrainers, p.maxTrainers, p.committeeSize) = (1024, 1024, 9);
+        p.minStake = uint128(((1 << 53) - 1) * 1e9);
+        uint32 day = 1 days;
+        (p.commitWindow, p.revealWindow, p.ballotCommitWindow, p.ballotRevealWindow, p.attestWindow) = (day, day, day, day, day);
+        post(p);
+        (p.minTrainers, p.maxTrainers, p.committeeSize) = (1, 666, 15);
+        assertEq(post(p), 3, "the most seats");
+    }
+
     function test_windowsOutOfBounds() external {
         JobParameters memory p = terms();
         p.commitWindow = 9;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {IJobBoard, JobParameters} from "../../contracts/interfaces/IJobBoard.sol";
 import {Phase} from "../../contracts/interfaces/IRounds.sol";
 import {TRAINER, VALIDATOR} from "../../contracts/interfaces/IProviderRegistry.sol";
 import {RoundKit} from "./support/RoundKit.sol";
+import {Vm} from "./support/Test.sol";
 
 /// Judges who train too, and whose bits lie on both sides of a word's end.
 contract JudgesBeyondTheFirstWordTest is RoundKit {
@@ -46,17 +48,28 @@ contract JudgesBeforeTrainersTest is RoundKit {
         return i < validators ? VALIDATOR : TRAINER;
     }
 
-    function credits(uint256 seats) private {
+    /// Up to the ballots, which a test may still change.
+    function openWith(uint256 seats, uint256 price) private {
         deploy();
-        openJob(terms(TRAINERS, uint8(seats)), TRAINERS + seats, seats, 0);
+        JobParameters memory wanted = terms(TRAINERS, uint8(seats));
+        wanted.pricePerRound = uint128(price);
+        openJob(wanted, TRAINERS + seats, seats, 0);
         uint256[] memory trainers = range(seats, seats + TRAINERS);
         commit(1, trainers);
         seed();
         reveal(1, 0, trainers, all(TRAINERS));
         judge();
+    }
+
+    function settleWith(uint256 seats) private {
         commitBallots(1, range(0, seats));
         revealBallots(1, range(0, seats));
         attest(1, modelOf(1), range(0, seats));
+    }
+
+    function credits(uint256 seats) private {
+        openWith(seats, PRICE);
+        settleWith(seats);
         (bytes memory scores, bytes memory shares) = expectedTally();
         finalise(1);
         checkTrainers(scores, seats);
@@ -85,6 +98,33 @@ contract JudgesBeforeTrainersTest is RoundKit {
         return uint256(uint8(packed[2 * i])) << 8 | uint8(packed[2 * i + 1]);
     }
 
+    function test_a_seat_that_earned_nothing_is_not_in_the_payments() public {
+        openWith(3, PRICE);
+        ballots[1][0] = 60_000; // alone with it, and further off than all that was verified
+        settleWith(3);
+        vm.recordLogs();
+        finalise(1);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] != IJobBoard.RoundSettled.selector) continue;
+            (bytes memory payments,,,) = abi.decode(logs[i].data, (bytes, address, uint256, uint256));
+            assertEq(payments.length, 6 * (TRAINERS + 2), "payments");
+        }
+        assertEq(board.memberOf(job, committee[1]).credit, 0, "nothing");
+    }
+
+    /// 15 wei: one for each of three seats, three for each of four updates.
+    function test_a_single_unit_is_paid() public {
+        openWith(3, 15);
+        for (uint256 seat = 0; seat < 3; ++seat) {
+            for (uint256 i = 0; i < TRAINERS; ++i) ballots[seat][i] = 100;
+        }
+        settleWith(3);
+        finalise(1);
+        for (uint256 i = 0; i < 3; ++i) assertEq(board.memberOf(job, i).credit, 1, "judge");
+        for (uint256 i = 3; i < 7; ++i) assertEq(board.memberOf(job, i).credit, 3, "trainer");
+    }
+
     function test_three_judges_and_four_trainers_are_paid_apart() public {
         credits(3);
     }
@@ -108,6 +148,28 @@ contract FifteenSeatsTest is RoundKit {
         assertEq(current().round, 2, "the next round");
         for (uint256 i = 0; i < TRAINERS; ++i) {
             assertTrue(board.memberOf(job, i).credit > 0, "paid");
+        }
+    }
+
+    /// Special scores, none, and the least: what an update earned comes on top of what its maker's seat did.
+    function test_a_judge_is_paid_for_its_seat_whatever_its_update_is_worth() public {
+        toBallots(1, TRAINERS);
+        for (uint256 seat = 0; seat < 15; ++seat) {
+            for (uint256 i = 0; i < TRAINERS; ++i) {
+                ballots[seat][i] = 1;
+            }
+            (ballots[seat][5], ballots[seat][6], ballots[seat][7]) = (65535, 65534, 0);
+        }
+        commitBallots(1, range(0, 15));
+        revealBallots(1, range(0, 15));
+        attest(1, modelOf(1), range(0, 15));
+        finalise(1);
+        uint256 quantum = board.jobOf(job).quantum;
+        uint256 fromSeat = PRICE / 5 / 15 / quantum; // all agree, so every seat has its full share
+        uint256 fromUpdate = (PRICE - PRICE / 5 - PRICE / 20) / 12 / quantum;
+        for (uint256 i = 0; i < TRAINERS; ++i) {
+            uint256 units = i >= 5 && i <= 7 ? fromSeat : fromSeat + fromUpdate;
+            assertEq(board.memberOf(job, i).credit, units * quantum, "credit");
         }
     }
 

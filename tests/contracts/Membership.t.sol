@@ -360,17 +360,6 @@ contract MembershipTest is BoardKit {
         return gas - gasleft();
     }
 
-    function test_aJobHasAtMost2048Members() external {
-        for (uint256 i = 0; i < 2048; ++i) {
-            enrolAndJoin(job, i, VALIDATOR, STAKE);
-        }
-        enrol(2048, VALIDATOR, STAKE);
-        tryJoin(2048, VALIDATOR, STAKE, abi.encodeWithSelector(IJobBoard.JobFull.selector, job, 2048));
-        quit(job, 7);
-        join(job, 7, VALIDATOR, STAKE); // its place is still its own
-        assertEq(board.jobOf(job).members, 2048);
-    }
-
     function test_anEmptyRoster() external {
         assertEq(board.trainersOf(job).length, 0, "words");
         vm.expectRevert(abi.encodeWithSelector(IJobBoard.RosterPageEmpty.selector, job, 0));

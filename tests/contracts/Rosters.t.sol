@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {JobParameters} from "../../contracts/interfaces/IJobBoard.sol";
+import {IJobBoard, JobParameters} from "../../contracts/interfaces/IJobBoard.sol";
 import {IRounds} from "../../contracts/interfaces/IRounds.sol";
 import {RoundKit} from "./support/RoundKit.sol";
 
@@ -58,6 +58,26 @@ contract RostersTest is RoundKit {
         seal();
         commit(1, range(0, TRAINERS));
         assertEq(current().commits, TRAINERS, "commits");
+    }
+
+    /// Sealed pages that confirm every signature are all that is read.
+    function test_sealed_pages_spare_the_board() public {
+        seal();
+        vm.expectCall(address(board), abi.encodePacked(IJobBoard.operatorsOf.selector), 0);
+        commit(1, range(0, TRAINERS - 5));
+        commit(1, range(TRAINERS - 5, TRAINERS)); // the second page alone
+        assertEq(current().commits, TRAINERS, "commits");
+    }
+
+    /// Neither its place in the page nor its neighbour's page lends a member another's key.
+    function test_nobody_signs_from_another_page() public {
+        seal();
+        refuse(abi.encodeWithSelector(IRounds.MemberSignatureWrong.selector, 128, vm.addr(key(0))));
+        commitWith(range(128, 133), 128, signedWith(key(0), 128));
+        uint256[] memory who = range(127, 132);
+        who[0] = 3;
+        refuse(abi.encodeWithSelector(IRounds.MemberSignatureWrong.selector, 3, vm.addr(key(131))));
+        commitWith(who, 3, signedWith(key(131), 3));
     }
 
     function test_one_page_is_sealed_and_the_other_is_not() public {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {JobParameters} from "../../contracts/interfaces/IJobBoard.sol";
 import {FailureReason, IRounds, Phase} from "../../contracts/interfaces/IRounds.sol";
 import {RoundKit} from "./support/RoundKit.sol";
 import {Vm} from "./support/Test.sol";
@@ -116,6 +117,18 @@ contract ThresholdsTest is RoundKit {
         assertEq(current().agreedModel, modelOf(1), "three of three");
     }
 
+    function test_the_first_member_of_a_word_that_no_trainer_has() public {
+        refuse(abi.encodeWithSelector(IRounds.NotTrainer.selector, 256));
+        commit(1, only(256));
+    }
+
+    function test_who_has_revealed_before_is_named() public {
+        toReveal(1, TRAINERS);
+        reveal(1, 0, range(0, TRAINERS), 4);
+        refuse(abi.encodeWithSelector(IRounds.AlreadyRevealed.selector, 2));
+        reveal(1, 0, range(0, TRAINERS), 5);
+    }
+
     /// It had nothing to judge yet.
     function test_no_committee_is_absent_from_a_round_that_trainers_fail() public {
         toReveal(1, TRAINERS);
@@ -136,5 +149,39 @@ contract ThresholdsTest is RoundKit {
         assertEq(phase(), uint256(Phase.None), "over");
         assertEq(current().agreedModel, bytes32(0), "agreed");
         assertEq(current().parentModel, modelOf(3), "the last");
+    }
+}
+
+/// Every phase has a window of its own length.
+contract WindowsTest is RoundKit {
+    uint256 private constant TRAINERS = 4;
+
+    function setUp() public {
+        deploy();
+        JobParameters memory wanted = terms(TRAINERS, 3);
+        (wanted.commitWindow, wanted.revealWindow, wanted.attestWindow) = (101, 203, 509);
+        (wanted.ballotCommitWindow, wanted.ballotRevealWindow) = (307, 401);
+        openJob(wanted, TRAINERS, TRAINERS, 0);
+    }
+
+    function checkWindow(uint256 window) private view {
+        assertEq(current().endsAt, block.timestamp + window, "deadline");
+    }
+
+    function test_each_phase_lasts_as_long_as_the_job_says() public {
+        checkWindow(101);
+        commit(1, range(0, TRAINERS));
+        checkWindow(203);
+        seed();
+        reveal(1, 0, range(0, TRAINERS), all(TRAINERS));
+        checkWindow(307);
+        judge();
+        commitBallots(1, range(0, 3));
+        checkWindow(401);
+        revealBallots(1, range(0, 3));
+        checkWindow(509);
+        attest(1, modelOf(1), range(0, 3));
+        finalise(1);
+        checkWindow(101);
     }
 }

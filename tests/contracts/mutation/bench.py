@@ -18,7 +18,7 @@ from .targets import affected, nearest_tests, seeing_tests
 from .woven import Cloth, switch_on
 
 TIMEOUT = 90  # seconds for one test file: those that end take a few
-FEW, MANY = 4, 128  # fuzz runs, at first and for those that survive
+FEW, MANY = 4, 32  # fuzz runs, at first and for those that survive
 
 
 @dataclass

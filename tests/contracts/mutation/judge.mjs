@@ -22,12 +22,17 @@ const known = (
 const artifacts = known.map(({ edrArtifact }) => edrArtifact);
 const { eip712Types, ...defaults } = hre.config.test.solidity.profiles.default;
 
+// Gas for one test. Without a limit a loop that a mutant made endless goes on for minutes.
+const ENOUGH = 500_000_000n;
+const ENOUGH_TO_FILL_A_JOB = 4_000_000_000n;
+const gasFor = (file) => (file.endsWith("/FullJob.t.sol") ? ENOUGH_TO_FILL_A_JOB : ENOUGH);
+
 async function judge({ file, fuzzRuns }) {
   const chosen = known.filter(({ userSourceName, edrArtifact }) => userSourceName === file && isTestSuiteArtifact(edrArtifact));
   const config = await solidityTestConfigToSolidityTestRunnerConfigArgs({
     chainType: "l1",
     projectRoot: hre.config.paths.root,
-    config: { ...defaults, fuzz: { ...defaults.fuzz, runs: fuzzRuns } },
+    config: { ...defaults, gasLimit: gasFor(file), fuzz: { ...defaults.fuzz, runs: fuzzRuns } },
     verbosity: 0,
     generateGasReport: false,
     eip712CanonicalTypes: [],

@@ -22,6 +22,7 @@ from commonweal.protocol.commitments import (
     SALT_BYTES,
     compute_ballot_commitment,
     compute_update_commitment,
+    compute_vote_commitment,
     pack_entries,
     pack_members,
     pack_scores,
@@ -170,6 +171,23 @@ class Papers:
         digest = signing.hash_model_attestation(domain, job, round_, model)
         signatures = b"".join(self._sign(owner, digest) for owner in seats.values())
         return [job, round_, model, pack_seats(seats), signatures]
+
+    def seal_votes(
+        self, appeal: int, level: int, votes: dict[int, bool], jurors: dict[int, tuple[int, str]]
+    ) -> list[object]:
+        """`votes` by seat; `jurors`: (member, owner) by seat."""
+        domain, words, signatures = self._deployment.appeals_domain, [], []
+        for seat, overturn in votes.items():
+            member, owner = jurors[seat]
+            salt = self.vote_salt(appeal, level, seat)
+            place = self._deployment.chain_id, self._deployment["Appeals"], appeal, level, member
+            words.append(compute_vote_commitment(*place, overturn=overturn, salt=salt))
+            digest = signing.hash_appeal_vote(domain, appeal, level, words[-1])
+            signatures.append(self._sign(owner, digest))
+        return [appeal, pack_seats(votes), words, b"".join(signatures)]
+
+    def vote_salt(self, appeal: int, level: int, seat: int) -> bytes:
+        return keccak(text=f"vote {appeal} {level} {seat}")[:SALT_BYTES]
 
     def contradiction(self, job: int, round_: int, owner: str) -> list[object]:
         """Two commitments for one slot: (word, signature) twice."""

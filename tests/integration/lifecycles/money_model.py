@@ -58,6 +58,9 @@ class Stake:
         self.parts = Counter({part: getattr(left, part.value) for part in Part})
         return taken
 
+    def give(self, amount: int) -> None:
+        self.parts[Part.FREE] += amount
+
     def miss_duty(self, rules: ProtocolParameters, now: int) -> None:
         conduct = stakes.miss_duty(stakes.Conduct(self.missed, self.jailed_until), rules, now)
         self.missed, self.jailed_until = conduct.missed_duties, conduct.jailed_until
@@ -123,6 +126,7 @@ class MoneyModel(ABC):
         self.jobs: list[Job] = []
         self.fees: Counter[str] = Counter()
         self.slashes: list[Slash] = []
+        self.holds: Counter[str] = Counter()  # appeals about what the provider decided
 
     # Stake
 
@@ -147,6 +151,7 @@ class MoneyModel(ABC):
         stake = self._stake(provider)
         require(stake.parts[Part.UNBONDING] > 0, "NothingToWithdraw")
         require(now >= stake.withdrawable_at, "NotYet")
+        require(self.holds[provider] == 0, "StakeIsHeld")
         self.wallets[provider] += stake.parts.pop(Part.UNBONDING)
         stake.withdrawable_at = 0
 

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeVar
 
 import hypothesis
 import pytest
+from appeal_model import AppealModel
+from appeal_player import AppealPlayer, JuryPlan
+from appeal_rules import AppealRules
 from chain_driver import ChainDriver, Papers
+from choosing import choices, pick
 from comparison import SEEN_AT_LEAST, SEEN_IN_LONG_RUNS, compare
 from contracts_stage import ETHER, TERMS, Stage
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -27,7 +29,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from money_model import Part, Refused
-from round_model import ProtocolModel, Tick
+from round_model import Tick
 from round_player import Plan, RoundPlayer
 
 from commonweal.adapters.chain import ContractReverted
@@ -42,7 +44,6 @@ TOKENS = 1_000 * ETHER
 BOTH = Role.TRAINER | Role.VALIDATOR
 SCORES = ((500, 700, 900), (0, 500), (0, 1, 65_533, 65_534, 65_535), (65_535, 65_535, 600))
 
-choices = st.integers(0, 2**16)
 providers = st.integers(0, PROVIDERS - 1)
 jobs = st.integers(0, 3)
 amounts = st.sampled_from((1, 10**9 - 1, 7 * ETHER + 3, 60 * ETHER, 90 * ETHER, 2_000 * ETHER))
@@ -55,16 +56,7 @@ plans = st.builds(
 )
 
 
-T = TypeVar("T")
-
-
-def _pick(choice: int, likely: Sequence[T], anything: Sequence[T]) -> T:
-    """Mostly something that will do, now and then whatever there is."""
-    chosen = likely if likely and choice % 8 else anything
-    return chosen[choice // 8 % len(chosen)]
-
-
-class Lifecycle(RuleBasedStateMachine):
+class Lifecycle(AppealRules):
     def __init__(self, chain: ChainDriver, seen: Counter[str]) -> None:
         """`seen` counts what happened: calls by function, refusals by error, ends of rounds."""
         super().__init__()
@@ -72,21 +64,23 @@ class Lifecycle(RuleBasedStateMachine):
         self.seen, self._changed = seen, False
         names = chain.accounts
         self.owners, self.requesters = names[1 : 1 + PROVIDERS], names[8 : 8 + REQUESTERS]
-        self.prover, self.relay, self.coordinator = names[11], names[12], names[13]
-        self.watched = [*self.owners, *self.requesters, self.prover, self.relay, self.coordinator]
+        self.outsider, self.prover, self.relay, self.coordinator = names[7], *names[11:14]
+        self.watched = [*self.owners, *self.requesters, self.outsider, *names[11:14]]
         reader, now = chain.reader, chain.block
         rules = reader.fetch_parameters(1, now)
         self.watched.append(rules.treasury)
         wallets = {name: int(reader.fetch_balance(name, now)) for name in self.watched}
-        contract = chain.stage.deployment["Rounds"]
-        self.model = ProtocolModel(rules, dict(wallets), contract)
+        contracts = chain.stage.deployment
+        self.model = AppealModel(rules, wallets, contracts["Rounds"], contracts["Appeals"])
         self.papers = Papers(chain.stage, self.owners)
-        self.player = RoundPlayer(chain, self.papers, self.model, self.perform, self.relay)
+        at_hand = chain, self.papers, self.model, self.perform, self.relay
+        self.player, self.court = RoundPlayer(*at_hand), AppealPlayer(*at_hand)
 
     def teardown(self) -> None:
         self.seen["rounds finalised"] += sum(job.finalised for job in self.model.jobs)
         self.seen["rounds failed"] += sum(job.failed for job in self.model.jobs)
         self.seen.update(job.state.name for job in self.model.jobs)
+        self.seen.update(self.verdicts())
         self.chain.restore(self._snapshot)
 
     def perform(
@@ -115,11 +109,12 @@ class Lifecycle(RuleBasedStateMachine):
         stake=st.sampled_from((90 * ETHER, 200 * ETHER)),
         count=st.integers(3, PROVIDERS),
         named=st.booleans(),
+        lone=st.booleans(),
     )
-    def found(self, stake: int, count: int, named: bool) -> None:
-        """A job with enough members to start."""
-        self.create_job(0, 0, named, 3 if count < 5 else 5)
-        for provider in range(count):
+    def found(self, stake: int, count: int, named: bool, lone: bool) -> None:
+        """A job with enough members to start; with a lone judge, enough are left for a jury."""
+        self.create_job(0, 0, named, 1 if lone else 3 if count < 5 else 5)
+        for provider in range(PROVIDERS if lone else count):
             self.register(provider, BOTH, stake)
             self.join(0, provider, BOTH, 60 * ETHER)
 
@@ -162,7 +157,7 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(choice=choices, wait=st.booleans())
     def settle_slash(self, choice: int, wait: bool) -> None:
         held = [at for at, its in enumerate(self.model.slashes, start=1) if not its.settled]
-        slash = _pick(choice, held, range(len(self.model.slashes) + 2))
+        slash = pick(choice, held, range(len(self.model.slashes) + 2))
         if wait:
             self.chain.travel(self.model.rules.appeal_window)
         self._registry(
@@ -213,14 +208,14 @@ class Lifecycle(RuleBasedStateMachine):
             for member in job.members
             if member.active
         ]
-        number, owner = _pick(choice, active, [(self._job(choice), its) for its in self.owners])
+        number, owner = pick(choice, active, [(self._job(choice), its) for its in self.owners])
         args = self.papers.leave(number, owner, self._nonce(number, owner))
         self._board(self.relay, "leaveJob", args, lambda t: self.model.leave(number, owner, t.now))
 
     @precondition(lambda self: self._jobs(over=True))
     @rule(choice=choices)
     def release(self, choice: int) -> None:
-        number = _pick(choice, self._jobs(over=True), self._jobs())
+        number = pick(choice, self._jobs(over=True), self._jobs())
         members = [member.provider for member in self.model.jobs[number - 1].members]
         self._board(
             self.relay, "release", [number, members], lambda t: self.model.release(number, t.now)
@@ -234,14 +229,14 @@ class Lifecycle(RuleBasedStateMachine):
     @precondition(lambda self: self._jobs(over=True))
     @rule(choice=choices)
     def refund(self, choice: int) -> None:
-        number = _pick(choice, self._jobs(over=True), self._jobs())
+        number = pick(choice, self._jobs(over=True), self._jobs())
         self._board(self.relay, "refund", [number], lambda _: self.model.refund(number))
 
     @precondition(lambda self: self._earned())
     @rule(choice=choices)
     def claim(self, choice: int) -> None:
         anything = [(self._job(choice), owner) for owner in self.owners]
-        number, owner = _pick(choice, self._earned(), anything)
+        number, owner = pick(choice, self._earned(), anything)
         args: list[object] = [owner, [number]]
         self._board(self.relay, "claim", args, lambda _: self.model.claim(owner, number))
 
@@ -259,7 +254,7 @@ class Lifecycle(RuleBasedStateMachine):
     def play(self, choice: int, phases: int, plan: Plan, prosecuted: bool) -> None:
         """So many phases of a round; the next time it goes on from there."""
         likely = [number for number in self._jobs(over=False) if self._can_be_played(number)]
-        number = _pick(choice, likely, self._jobs())
+        number = pick(choice, likely, self._jobs())
         for _ in range(phases):
             self.player.play_phase(number, plan)
             if not self._can_be_played(number):
@@ -272,13 +267,22 @@ class Lifecycle(RuleBasedStateMachine):
     def play_a_good_round(self, choice: int, seed: int) -> None:
         self.play(choice, 6, Plan(1.0, SCORES[seed % len(SCORES)], seed), prosecuted=True)
 
+    @rule(choice=choices, seed=st.integers(0, 2**16), overturn=st.booleans())
+    def play_a_contested_round(self, choice: int, seed: int, overturn: bool) -> None:
+        """A round, and a case about it from the appeal to its end."""
+        self.play_a_good_round(choice, seed)
+        if self._disputable():
+            self.appeal(8 * seed + 1, 0)
+            plan = JuryPlan(1.0, 1.0 if overturn else 0.0, seed % 4 == 0, seed)
+            self.judge(8 * len(self.model.trials) - 7, 8, plan, 0)
+
     @precondition(lambda self: self._faults())
     @rule(choice=choices)
     def prove(self, choice: int) -> None:
         """A fault on record, proven before or not; or one that nobody made."""
         faults = self._faults()
         fresh = [its for its in faults if not self.model.is_proven(*its)]
-        self._prosecute(*_pick(choice, fresh, [*faults, (Fault.UNREVEALED, 1, 1, 0)]))
+        self._prosecute(*pick(choice, fresh, [*faults, (Fault.UNREVEALED, 1, 1, 0)]))
 
     def _prosecute(self, fault: Fault, job: int, round_: int, place: int) -> None:
         function, args = self._proof(fault, job, round_, place)
@@ -373,7 +377,7 @@ def chain(stage: Stage) -> Iterator[ChainDriver]:
     driver = ChainDriver(stage)
     for account in driver.accounts[1 : 8 + REQUESTERS]:
         stage.send(stage.deployer, "CommonwealToken", "transfer", account, TOKENS)
-        for contract in ("ProviderRegistry", "JobBoard"):
+        for contract in ("ProviderRegistry", "JobBoard", "Appeals"):
             args = (stage.deployment[contract], 2**256 - 1)
             driver.send(account, "CommonwealToken", "approve", *args)
     yield driver
