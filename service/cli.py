@@ -42,6 +42,9 @@ def run(
     data_dir: DataDir = None,
     keystore: Annotated[Path | None, typer.Option(help="Key that pays for transactions.")] = None,
     password_file: Annotated[Path | None, typer.Option(help="Opens the keystore.")] = None,
+    more_keystores: Annotated[
+        list[Path] | None, typer.Option(help="More keys that send, with the same password.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
     finality: Annotated[int | None, typer.Option(help="Blocks until one is trusted.")] = None,

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from commonweal.adapters.chain import Block, ChainReader
-from commonweal.adapters.transactions import TransactionSender
+from commonweal.adapters.sender_pool import SenderPool
 from commonweal.errors import CommonwealError
 from commonweal.protocol.events import MemberJoined, MemberLeft, MemberOperatorRefreshed
 from service.batching import next_batch, sort_letters
@@ -63,7 +63,7 @@ class Engine:
         views: Views,
         mailbox: Mailbox,
         repository: Repository,
-        sender: TransactionSender,
+        sender: SenderPool,
         custodian: Custodian,
         metrics: Metrics,
         *,

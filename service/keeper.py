@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import RowMapping
 
 from commonweal.adapters.chain import ContractReverted
-from commonweal.adapters.transactions import TransactionSender
+from commonweal.adapters.sender_pool import SenderPool
 from commonweal.protocol.batches import ContractCall
 from commonweal.protocol.keeping import Transition, due_transition, transition_call
 from commonweal.protocol.types import SCORE_INVALID, JobState
@@ -107,7 +107,7 @@ def _condemned_update(repository: Repository, row: RowMapping, proven: _Proven) 
 
 
 class Keeper:
-    def __init__(self, sender: TransactionSender) -> None:
+    def __init__(self, sender: SenderPool) -> None:
         self._sender = sender
         self.rewinds = 0
 

@@ -21,6 +21,13 @@ _KEPT_SECONDS = 1.0  # however often it is asked for
 
 
 @dataclass(frozen=True, slots=True)
+class SenderReading:
+    pending: int  # transactions that are stored and not mined
+    next_nonce: int | None  # the least of theirs
+    balance: int | None  # wei
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What is looked up. Ages in seconds; None: not known yet."""
 
@@ -28,9 +35,7 @@ class Reading:
     indexed: int
     leads: bool
     messages: Mapping[str, int]  # by state
-    pending: int  # transactions that are stored and not mined
-    next_nonce: int | None  # the least of theirs
-    balance: int | None  # wei
+    senders: Mapping[str, SenderReading]  # by address
 
 
 class Metrics:
@@ -45,8 +50,12 @@ class Metrics:
             buckets=_PHASE_SECONDS,
             registry=self.registry,
         )
-        self._gas = Counter("commonweal_gas", "Used by our transactions.", registry=self.registry)
-        self._fees = Counter("commonweal_fee_wei", "Paid for it.", registry=self.registry)
+        self._gas = Counter(
+            "commonweal_gas", "Used by our transactions.", ["sender"], registry=self.registry
+        )
+        self._fees = Counter(
+            "commonweal_fee_wei", "Paid for it.", ["sender"], registry=self.registry
+        )
         self.gauges = Gauges()
         self.registry.register(self.gauges)
         self._started: dict[int, tuple[Phase, int]] = {}
@@ -61,9 +70,9 @@ class Metrics:
                     self._phases.labels(name_of(phase)).observe(seconds)
                 self._started[event.job] = (event.phase, event.ref.timestamp)
 
-    def note_receipt(self, receipt: Receipt) -> None:
-        self._gas.inc(receipt.gas_used)
-        self._fees.inc(receipt.fee)
+    def note_receipt(self, sender: str, receipt: Receipt) -> None:
+        self._gas.labels(sender).inc(receipt.gas_used)
+        self._fees.labels(sender).inc(receipt.fee)
 
     def render(self) -> bytes:
         return generate_latest(self.registry)
@@ -76,7 +85,7 @@ class Gauges(Collector):
         self._lock = threading.Lock()
         self._reading: Reading | None = None
         self._read_at = float("-inf")
-        self._waiting: tuple[int, float] | None = None  # nonce, since
+        self._waiting: dict[str, tuple[int, float]] = {}  # by sender: nonce, since
 
     def needs_reading(self) -> bool:
         return time.monotonic() - self._read_at >= _KEPT_SECONDS
@@ -84,10 +93,12 @@ class Gauges(Collector):
     def note(self, reading: Reading) -> None:
         now = time.monotonic()
         with self._lock:
-            if reading.next_nonce is None:
-                self._waiting = None
-            elif self._waiting is None or self._waiting[0] != reading.next_nonce:
-                self._waiting = (reading.next_nonce, now)
+            before, self._waiting = self._waiting, {}
+            for sender, found in reading.senders.items():
+                if (nonce := found.next_nonce) is not None:
+                    known = before.get(sender)
+                    is_same = known is not None and known[0] == nonce
+                    self._waiting[sender] = known if known and is_same else (nonce, now)
             self._reading, self._read_at = reading, now
 
     def collect(self) -> Iterator[Metric]:
@@ -95,15 +106,11 @@ class Gauges(Collector):
             reading, waiting = self._reading, self._waiting
         if reading is None:
             return
-        age = 0.0 if waiting is None else time.monotonic() - waiting[1]
         plain: dict[str, tuple[str, float | None]] = {
             "indexed_block": ("Latest block in the database.", reading.indexed),
             "head_block": ("Latest block of the chain.", reading.head),
             "lag_blocks": ("Blocks of the chain not in the database.", _lag(reading)),
             "leads": ("1 if this coordinator leads, 0 if another does.", int(reading.leads)),
-            "outbox_pending": ("Transactions stored and not mined.", reading.pending),
-            "outbox_oldest_seconds": ("How long the next of them has been waited for.", age),
-            "sender_balance_wei": ("Gas money.", reading.balance),
         }
         for name, (text, value) in plain.items():
             if value is not None:
@@ -112,6 +119,26 @@ class Gauges(Collector):
         for state, count in sorted(reading.messages.items()):
             messages.add_metric([state], count)
         yield messages
+        yield from _show_senders(reading.senders, waiting)
+
+
+def _show_senders(
+    senders: Mapping[str, SenderReading], waiting: Mapping[str, tuple[int, float]]
+) -> Iterator[Metric]:
+    now = time.monotonic()
+    texts = {
+        "outbox_pending": "Transactions stored and not mined.",
+        "outbox_oldest_seconds": "How long the next of them has been waited for.",
+        "sender_balance_wei": "Gas money.",
+    }
+    for name, text in texts.items():
+        gauge = GaugeMetricFamily(f"commonweal_{name}", text, labels=["sender"])
+        for sender, found in senders.items():
+            age = now - waiting[sender][1] if sender in waiting else 0.0
+            values = (found.pending, age, found.balance)
+            if (value := dict(zip(texts, values, strict=True))[name]) is not None:
+                gauge.add_metric([sender], float(value))
+        yield gauge
 
 
 def _lag(reading: Reading) -> int | None:

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 import structlog
 
 from commonweal.adapters.chain import ChainReader, ContractReverted
-from commonweal.adapters.transactions import Receipt, TransactionSender
+from commonweal.adapters.raw_transactions import Receipt
+from commonweal.adapters.sender_pool import SenderPool
 from commonweal.errors import CommonwealError
 from commonweal.protocol.batches import ContractCall, draw_committee
 from commonweal.protocol.events import JobCreated
@@ -26,7 +27,7 @@ _LATER = frozenset({"AlreadyDrawn", "DrawPending", "HeaderWrong", "MemberEngaged
 
 
 class Relay:
-    def __init__(self, reader: ChainReader, sender: TransactionSender, mailbox: Mailbox) -> None:
+    def __init__(self, reader: ChainReader, sender: SenderPool, mailbox: Mailbox) -> None:
         self._reader = reader
         self._sender = sender
         self._mailbox = mailbox

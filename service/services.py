@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy import Engine as Database
@@ -14,11 +13,9 @@ from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.store import ContentStore
 from commonweal.adapters.deployment import load_deployment
 from commonweal.adapters.heads import HeadWatch
-from commonweal.adapters.keystore import load_account, read_password
-from commonweal.adapters.transactions import Outbox, TransactionSender
-from commonweal.errors import CommonwealError
+from commonweal.adapters.transactions import Outbox
 from commonweal.protocol.receipts import RelayReceipt, sign_receipt
-from commonweal.protocol.types import Address, Wei
+from commonweal.protocol.types import Wei
 from service.admission import Admission
 from service.chainstore import ChainStore
 from service.checks import Verifier
@@ -33,34 +30,10 @@ from service.metrics import Metrics
 from service.mirror import Mirror
 from service.policy import RelayPolicy
 from service.repository import Repository
+from service.senders import Balance, load_accounts, open_pool
 from service.sessions import Sessions
 from service.settings import Settings
 from service.views import Views
-
-_BALANCE_SECONDS = 5.0
-
-
-@dataclass(slots=True)
-class Balance:
-    """The sender's gas money, asked for at most every few seconds."""
-
-    reader: ChainReader
-    address: Address
-    _wei: int | None = None
-    _at: float = field(default=float("-inf"))
-
-    def fetch(self) -> int | None:
-        """None while the chain does not answer."""
-        if time.monotonic() - self._at >= _BALANCE_SECONDS:
-            self._at = time.monotonic()
-            try:
-                self._wei = self.reader.ask(self._ask)
-            except CommonwealError:
-                self._wei = None
-        return self._wei
-
-    def _ask(self) -> int:
-        return int(self.reader.web3.eth.get_balance(self.address))  # type: ignore[arg-type]
 
 
 @dataclass(slots=True)
@@ -78,7 +51,7 @@ class Services:
     content: ContentStore
     followers: Followers  # of jobs
     change_followers: Followers
-    balance: Balance
+    balances: tuple[Balance, ...]  # of the sending keys, the coordinator's own first
     heads: HeadWatch | None
     outbox: Outbox
     metrics: Metrics
@@ -115,21 +88,16 @@ def open_chain_store(settings: Settings, reader: ChainReader) -> tuple[Database,
 def open_services(settings: Settings) -> Services:
     """Raises what a wrong setting, key, database or chain deserves."""
     deployment = load_deployment(settings.deployment)
-    account = load_account(settings.keystore, read_password(settings.password_file))
+    accounts = load_accounts(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     reader = ChainReader(settings.rpc_url, deployment)
     _ = reader.chain_id
     database, store = open_chain_store(settings, reader)
     repository, mailbox = Repository(database), Mailbox(database)
     views = Views(reader, repository)
-    outbox, metrics = Outbox(database), Metrics()
-    sender = TransactionSender(
-        reader,
-        account,
-        outbox,
-        replace_after=settings.replace_after,
-        note_receipt=metrics.note_receipt,
-    )
+    metrics = Metrics()
+    sender = open_pool(settings, reader, database, accounts, metrics)
+    own_key = bytes(accounts[0].key)
     policy = RelayPolicy(
         sender.address,
         settings.min_coordinator_share_bps,
@@ -173,19 +141,17 @@ def open_services(settings: Settings) -> Services:
         content=content,
         followers=Followers(settings.followers),
         change_followers=Followers(settings.followers),
-        balance=Balance(reader, sender.address),
+        balances=tuple(Balance(reader, address) for address in sender.addresses),
         heads=HeadWatch(settings.heads_url, engine.wake) if settings.heads_url else None,
-        outbox=outbox,
+        outbox=Outbox(database),
         metrics=metrics,
         sessions=Sessions(
             database,
-            bytes(account.key),
+            own_key,
             sender.address,
             deployment.rounds_domain,
             settings.own_hosts,
             Admission(reader, repository, Wei(settings.least_holding)).find_identity,
         ),
-        give_receipt=partial(
-            sign_receipt, bytes(account.key), sender.address, deployment.rounds_domain
-        ),
+        give_receipt=partial(sign_receipt, own_key, sender.address, deployment.rounds_domain),
     )

@@ -45,6 +45,12 @@ class Settings(BaseSettings):
     database_url: Annotated[str, Field(description="empty: coordinator.db in data_dir")] = ""
     keystore: Path = Path("coordinator.json")
     password_file: Path = Path("coordinator.password")
+    more_keystores: Annotated[
+        tuple[Path, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="keys that share the sending, opened by the same password"),
+    ] = ()
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535, description="0 takes a free one")] = 8750
     lag_patience: Annotated[

@@ -1,4 +1,4 @@
-"""The coordinator's tables. All but the last three and the outbox can be rebuilt from the chain.
+"""The coordinator's tables. All but the last three and the outbox can be rebuilt from chain.
 
 `migrations/` makes them; a test compares both. Money is a decimal string of wei: 256 bits fit no
 integer column.

@@ -50,6 +50,16 @@ outbox_table = Table(
     UniqueConstraint("chain_id", "sender", "nonce", name="outbox_nonce"),
 )
 
+# Of several keys that send as one, which does what; see `assignments`.
+assignments_table = Table(
+    "assignments",
+    outbox_metadata,
+    Column("chain_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("pool", String(42), primary_key=True),  # the address of its first key
+    Column("intent", String(200), primary_key=True),
+    Column("sender", String(42), nullable=False),
+)
+
 
 class SlotTaken(Conflict):
     """Another process of the same sender was faster with this intent or nonce."""

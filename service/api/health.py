@@ -12,7 +12,8 @@ from commonweal.errors import Unavailable
 from service.api import schemas as s
 from service.api.common import ServicesDep
 from service.api.errors import problems
-from service.metrics import Reading
+from service.metrics import Reading, SenderReading
+from service.senders import Balance
 from service.services import Services
 
 router = APIRouter(tags=["network"])
@@ -28,7 +29,8 @@ def get_health(services: ServicesDep) -> s.Health:
     engine = services.engine
     head = engine.head.number if engine.head else None
     error = engine.error or (None if head is not None else "starting")
-    balance = services.balance.fetch()
+    own = services.balances[0]
+    balance = own.fetch()
     return s.Health(
         status="degraded" if error else "ok",
         error=error,
@@ -38,7 +40,7 @@ def get_health(services: ServicesDep) -> s.Health:
         lag=None if head is None else max(0, head - engine.indexed),
         final_block=None if head is None else max(0, head - services.settings.finality),
         relay_queue=_count_waiting(services),
-        sender=services.balance.address,
+        sender=own.address,
         sender_balance=None if balance is None else str(balance),
     )
 
@@ -81,14 +83,16 @@ def get_metrics(services: ServicesDep) -> PlainTextResponse:
 
 def _read(services: Services) -> Reading:
     engine = services.engine
-    chain_id = services.reader.deployment.chain_id
-    pending, nonce = services.outbox.count_pending(chain_id, services.balance.address)
     return Reading(
         head=engine.head.number if engine.head else None,
         indexed=engine.indexed,
         leads=engine.leads,
         messages=services.mailbox.count_by_state(),
-        pending=pending,
-        next_nonce=nonce,
-        balance=services.balance.fetch(),
+        senders={each.address: _read_sender(services, each) for each in services.balances},
     )
+
+
+def _read_sender(services: Services, balance: Balance) -> SenderReading:
+    chain_id = services.reader.deployment.chain_id
+    pending, nonce = services.outbox.count_pending(chain_id, balance.address)
+    return SenderReading(pending, nonce, balance.fetch())

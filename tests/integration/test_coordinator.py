@@ -24,6 +24,7 @@ from coordinator_stage import (
 )
 from fastapi.openapi.models import OpenAPI
 
+from commonweal.adapters.keystore import store_key
 from commonweal.protocol import signing
 from commonweal.protocol.cids import compute_cid
 from commonweal.protocol.types import Address, Member
@@ -216,13 +217,15 @@ def test_it_says_whether_it_is_ready_and_what_it_measures(
     wait_for(lambda: coordinator.http.get("/ready").status_code == 200, what="being ready")
     assert coordinator.get("/ready")["leads"]
     coordinator.wait_mined(coordinator.accept(troupe.commit(1, 0, troupe.members()[0])))
-    wait_for(lambda: "commonweal_outbox_pending 0.0" in coordinator.http.get("/metrics").text)
+    ours = f'{{sender="{coordinator.account.address}"}}'
+    idle = f"commonweal_outbox_pending{ours} 0.0"
+    wait_for(lambda: idle in coordinator.http.get("/metrics").text)
     answer = coordinator.http.get("/metrics", headers={"X-Request-ID": "mine-1"})
     assert answer.headers["x-request-id"] == "mine-1"
     values = dict(
         line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#")
     )
-    assert float(values["commonweal_gas_total"]) > 21_000
+    assert float(values[f"commonweal_gas_total{ours}"]) > 21_000
     assert float(values['commonweal_messages{state="mined"}']) >= 1
     assert float(values["commonweal_lag_blocks"]) >= 0
     strange = coordinator.http.get("/health", headers={"X-Request-ID": "no\tid"})
@@ -416,6 +419,30 @@ def another(stage: Stage, tmp_path: Path) -> Iterator[Coordinator]:
     coordinator.close()
 
 
+def test_several_keys_are_watched_one_by_one_and_the_first_signs_receipts(
+    stage: Stage, another: Coordinator, workers: list[Worker]
+) -> None:
+    more = stage.account()
+    file = another.folder / "more.json"
+    store_key(file, "test", bytes(more.key), light=True)
+    another.options = {"--more-keystores": file}
+    another.start()
+    wait_for(lambda: another.get("/health")["lag"] == 0, what="catching up")
+    recruit(stage, another, workers)
+    assert another.get("/health")["sender"] == another.account.address
+
+    def find_pending() -> dict[str, str]:
+        lines = another.http.get("/metrics").text.splitlines()
+        return dict(x.rsplit(" ", 1) for x in lines if x.startswith("commonweal_outbox_pending"))
+
+    senders = {
+        f'commonweal_outbox_pending{{sender="{account.address}"}}': "0.0"
+        for account in (another.account, more)
+    }
+    wait_for(lambda: find_pending() == senders, what="an empty outbox")
+    assert more.key.hex().removeprefix("0x") not in another.log
+
+
 def test_killed_between_accepting_and_sending_it_sends_after_its_restart(
     stage: Stage, another: Coordinator, workers: list[Worker]
 ) -> None:
@@ -480,6 +507,7 @@ def test_a_start_that_cannot_work_says_why(coordinator: Coordinator, another: Co
         ("--rpc-url", "http://127.0.0.1:1"): "chain-unavailable",
         ("--deployment", another.folder / "none.json"): "deployment-not-found",
         ("--port", 70_000): "invalid-settings",
+        ("--more-keystores", another.folder / "key.json"): "invalid-settings",
         ("--deployment", foreign): "wrong-chain",
         ("--deployment", moved, "--database-url", database): "database-of-another-network",
     }

@@ -6,13 +6,14 @@ import scripted_chain as script
 
 from commonweal.adapters.transactions import Receipt
 from commonweal.protocol.types import Wei
-from service.metrics import Metrics, Reading
+from service.metrics import Metrics, Reading, SenderReading
 
 
 def reading(next_nonce: int | None) -> Reading:
     messages = {"accepted": 2, "mined": 5}
     pending = 0 if next_nonce is None else 1
-    return Reading(120, 117, True, messages, pending, next_nonce, 10**18)
+    senders = {"0xA": SenderReading(pending, next_nonce, 10**18), "0xB": SenderReading(3, 7, None)}
+    return Reading(120, 117, True, messages, senders)
 
 
 def test_phases_last_from_their_start_to_the_next_by_the_chains_clock() -> None:
@@ -30,10 +31,12 @@ def test_phases_last_from_their_start_to_the_next_by_the_chains_clock() -> None:
 
 def test_gas_and_fees_add_up() -> None:
     metrics = Metrics()
-    for gas in (21_000, 50_000):
-        metrics.note_receipt(Receipt(bytes(32), 1, gas, Wei(gas * 3)))
-    assert metrics.registry.get_sample_value("commonweal_gas_total") == 71_000
-    assert metrics.registry.get_sample_value("commonweal_fee_wei_total") == 213_000
+    for sender, gas in (("0xA", 21_000), ("0xA", 50_000), ("0xB", 1)):
+        metrics.note_receipt(sender, Receipt(bytes(32), 1, gas, Wei(gas * 3)))
+    for sender, gas in (("0xA", 71_000), ("0xB", 1)):
+        value, of = metrics.registry.get_sample_value, {"sender": sender}
+        assert value("commonweal_gas_total", of) == gas
+        assert value("commonweal_fee_wei_total", of) == 3 * gas
 
 
 def test_what_is_looked_up_is_shown_and_not_looked_up_twice_at_once() -> None:
@@ -44,14 +47,19 @@ def test_what_is_looked_up_is_shown_and_not_looked_up_twice_at_once() -> None:
     value = metrics.registry.get_sample_value
     assert value("commonweal_lag_blocks") == 3
     assert value("commonweal_messages", {"state": "mined"}) == 5
-    age = value("commonweal_outbox_oldest_seconds")
+    first, second = {"sender": "0xA"}, {"sender": "0xB"}
+    assert value("commonweal_outbox_pending", second) == 3
+    assert value("commonweal_sender_balance_wei", first) == 10**18
+    assert value("commonweal_sender_balance_wei", second) is None
+    age = value("commonweal_outbox_oldest_seconds", first)
     metrics.gauges.note(reading(next_nonce=4))
-    later = value("commonweal_outbox_oldest_seconds")
+    later = value("commonweal_outbox_oldest_seconds", first)
     assert age is not None
     assert later is not None
     assert later >= age > 0
     metrics.gauges.note(reading(next_nonce=None))
-    assert value("commonweal_outbox_oldest_seconds") == 0
+    assert value("commonweal_outbox_oldest_seconds", first) == 0
+    assert value("commonweal_outbox_oldest_seconds", second) > 0  # type: ignore[operator]
 
 
 def _sum(metrics: Metrics, name: str) -> float:
