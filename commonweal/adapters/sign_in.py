@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 from eth_account.signers.local import LocalAccount
 from pydantic import BaseModel, Field, ValidationError
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from commonweal.adapters.http import request
 from commonweal.coordinator_errors import CoordinatorError, CoordinatorUnreachable, build_error
@@ -23,6 +24,7 @@ from commonweal.protocol.signing import Domain, hash_sign_in, sign_compact
 from commonweal.protocol.types import Address
 
 _SECONDS, _ANSWER_BYTES = 10.0, 16 * 2**10
+_ATTEMPTS = 3
 _EARLY_SECONDS = 60.0  # before a session ends, another is opened
 _NEEDLESS = (404, 405)  # of a gateway that has no sessions
 
@@ -74,6 +76,12 @@ class SignIn:
         self._client = client
         self._clock = clock
         self._lock = threading.Lock()
+        self._retrying = Retrying(
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2.0, jitter=0.1),
+            retry=retry_if_exception(_is_worth_a_retry),
+            reraise=True,
+        )
         self._passes: dict[str, _Pass] = {}
 
     def headers(self, base: str) -> dict[str, str]:
@@ -84,7 +92,7 @@ class SignIn:
         with self._lock:
             known = self._passes.get(base)
             if known is None or self._clock() >= known.until:
-                known = self._passes[base] = self._open(base)
+                known = self._passes[base] = self._retrying(self._open, base)
             return known.headers
 
     def forget(self, base: str) -> None:
@@ -127,6 +135,11 @@ class SignIn:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             message = f"{url} does not answer: {error or type(error).__name__}"
             raise CoordinatorUnreachable(message, url=url) from error
+
+
+def _is_worth_a_retry(error: BaseException) -> bool:
+    """From the challenge on: a lost answer may have used its nonce up. Who is slow stays slow."""
+    return isinstance(error.__cause__, httpx.NetworkError | httpx.ProtocolError)
 
 
 T = TypeVar("T", bound=BaseModel)

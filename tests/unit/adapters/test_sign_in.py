@@ -97,13 +97,36 @@ def test_answers_of_another_shape_are_errors(coordinator: Coordinator, answer: o
     assert caught.value.code == "coordinator-error"
 
 
-def test_nobody_there() -> None:
-    def refuse(_: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("refused")
+class Line:
+    """To a coordinator: each request takes the next of `troubles`, None for an answer."""
 
-    client = httpx.Client(transport=httpx.MockTransport(refuse))
+    def __init__(self, coordinator: Coordinator, *troubles: Exception | None) -> None:
+        self.coordinator = coordinator
+        self.troubles = list(troubles)
+        self.paths: list[str] = []
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.paths.append(request.url.path)
+        answer = self.coordinator.answer(request)
+        if self.troubles and (trouble := self.troubles.pop(0)) is not None:
+            raise trouble
+        return answer
+
+
+def test_a_lost_answer_is_asked_for_again_with_another_challenge(coordinator: Coordinator) -> None:
+    line = Line(coordinator, None, httpx.ReadError("reset"))
+    assert make(line).headers(BASE) == {"Authorization": "Bearer 2"}  # type: ignore[arg-type]
+    assert line.paths == ["/v1/sessions/challenge", "/v1/sessions"] * 2
+
+
+@pytest.mark.parametrize(
+    ("trouble", "times"), [(httpx.ConnectError("refused"), 3), (httpx.ReadTimeout("slow"), 1)]
+)
+def test_nobody_there(coordinator: Coordinator, trouble: Exception, times: int) -> None:
+    line = Line(coordinator, *[trouble] * 5)
     with pytest.raises(CoordinatorUnreachable):
-        SignIn(ACCOUNT, DOMAIN, client).headers(BASE)
+        make(line).headers(BASE)  # type: ignore[arg-type]
+    assert len(line.paths) == times
 
 
 def test_an_api_key_takes_its_place() -> None:
