@@ -69,7 +69,7 @@ def run_some(seeds: Sequence[int], book: Book, folder: Path, url: str, agents: i
             found, error = None, ""
             try:
                 found = play(plan, network)
-            except AssertionError as failure:
+            except (AssertionError, RuntimeError) as failure:
                 error = str(failure)
                 (folder / "failure").write_text(error)
             run = Run(seed, plan.name, round(time.monotonic() - started, 1), found, error[:300])

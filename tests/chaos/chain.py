@@ -81,7 +81,7 @@ class Anvil:
         assert self._process is not None
         while time.monotonic() < deadline:
             self._process.send_signal(signal.SIGSTOP)
-            if self._has_saved():
+            if self._stands_still() and self._has_saved():
                 break
             self._process.send_signal(signal.SIGCONT)
             time.sleep(0.05)
@@ -101,6 +101,17 @@ class Anvil:
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']}")
         return answer["result"]
+
+    def _stands_still(self) -> bool:
+        """All of its threads: a signal takes a moment."""
+        assert self._process is not None
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            threads = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
+            if all(stat.read_text().rpartition(") ")[2].startswith("T") for stat in threads):
+                return True
+            time.sleep(0.01)
+        return False
 
     def _has_saved(self) -> bool:
         with suppress(OSError, ValueError):
