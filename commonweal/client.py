@@ -24,28 +24,26 @@ from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.http import open_client
 from commonweal.adapters.sign_in import ApiKey, SignIn
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
+from commonweal.adapters.typed_data import make_permit
 from commonweal.coordinator_errors import CoordinatorUnreachable, build_error
 from commonweal.errors import Conflict, NotFound, Unavailable
+from commonweal.jobcontent import store_job_content
 from commonweal.jobfile import JobFile, compute_parameters
 from commonweal.learning.weights import (
     DEFAULT_MAX_MODEL_BYTES,
     decode_weights,
-    encode_weights,
     encoded_size,
-    initial_weights,
     require_model_size,
     shapes_of,
 )
 from commonweal.protocol.events import RoundFinalised
 from commonweal.protocol.manifests import (
     ModelManifest,
-    compute_digest,
-    encode_manifest,
     manifest_cid,
 )
 from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer, sign_compact
 from commonweal.protocol.specs import JobSpec
-from commonweal.protocol.types import ZERO_DIGEST, Address, Digest, JobParameters, Wei
+from commonweal.protocol.types import Address, Digest, JobParameters, Wei
 
 OFFER_LIFETIME = 3600  # seconds
 RECONNECT_SECONDS = 1.0
@@ -279,18 +277,6 @@ def cancel_job(reader: ChainReader, account: LocalAccount, job: int) -> str:
     return "0x" + receipt.tx_hash.hex()
 
 
-def store_job_content(spec: JobSpec, store: EmbeddedStore) -> tuple[Digest, Digest]:
-    """Store the job-spec manifest and the initial model; their digests."""
-    spec_block = encode_manifest(spec)
-    weights = store.put(encode_weights(initial_weights(spec.model, spec.training.seed)))
-    model_block = encode_manifest(
-        ModelManifest(weights=weights, parent=None, job=0, round=0, contributors=bytes(ZERO_DIGEST))
-    )
-    for block in (spec_block, model_block):
-        store.put_block(block)
-    return compute_digest(spec_block), compute_digest(model_block)
-
-
 def fetch_weights(fetcher: ContentFetcher, digest: Digest, spec: JobSpec) -> bytes:
     """Raises ContentNotFound, InvalidWeights."""
     manifest = fetcher.fetch_manifest(digest)
@@ -336,21 +322,8 @@ def sign_offer(
 def _sign_permit(
     reader: ChainReader, account: LocalAccount, value: Wei, deadline: int
 ) -> dict[str, Any]:
-    head, deployment = reader.fetch_head().number, reader.deployment
-    message = {
-        "owner": account.address,
-        "spender": deployment["JobBoard"],
-        "value": value,
-        "nonce": reader.call("CommonwealToken", "nonces", account.address, at=head),
-        "deadline": deadline,
-    }
-    domain = {
-        "name": reader.call("CommonwealToken", "name", at=head),
-        "version": "1",
-        "chainId": deployment.chain_id,
-        "verifyingContract": deployment["CommonwealToken"],
-    }
-    signed = account.sign_typed_data(domain, {"Permit": _PERMIT}, message)
+    document = make_permit(reader, Address(account.address), value, deadline)
+    signed = account.sign_typed_data(full_message=document)
     return {
         "value": value,
         "deadline": deadline,
@@ -358,12 +331,3 @@ def _sign_permit(
         "r": "0x" + signed.r.to_bytes(32).hex(),
         "s": "0x" + signed.s.to_bytes(32).hex(),
     }
-
-
-_PERMIT = [
-    {"name": "owner", "type": "address"},
-    {"name": "spender", "type": "address"},
-    {"name": "value", "type": "uint256"},
-    {"name": "nonce", "type": "uint256"},
-    {"name": "deadline", "type": "uint256"},
-]

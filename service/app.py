@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from commonweal.adapters.content.gateway import gateway_routes, upload_routes
 from service.api import (
     careers,
+    drafts,
     errors,
     events,
     health,
@@ -60,7 +61,7 @@ def create_app(services: Services) -> FastAPI:
     pages = (overview, histories, careers)
     app.include_router(health.router)
     counted = errors.problems(401, 429)
-    for module in (network, sessions, jobs, rounds, events, providers, messages, *pages):
+    for module in (network, sessions, jobs, drafts, rounds, events, providers, messages, *pages):
         app.include_router(module.router, responses=counted)
     app.include_router(gateway_routes(services.content), responses=counted)
     app.include_router(

@@ -56,6 +56,7 @@ _MEANINGS = {
     429: "`too-many-requests`, `upload-quota-spent`: `Retry-After` says when.",
     503: "`catching-up`, `not-ready`, `chain-unavailable`, `database-unavailable`, "
     "`too-many-followers`: try again later.",
+    507: "`store-full`: the coordinator has no room for the content.",
 }
 
 

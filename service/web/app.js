@@ -5,6 +5,7 @@ import { h, swap } from "./lib/dom.js";
 import { contentPage } from "./pages/content.js";
 import { jobPage } from "./pages/job.js";
 import { jobsPage } from "./pages/jobs.js";
+import { offerPage } from "./pages/offer.js";
 import { overviewPage } from "./pages/overview.js";
 import { providerPage } from "./pages/provider.js";
 import { providersPage } from "./pages/providers.js";
@@ -14,6 +15,7 @@ import { transactionPage } from "./pages/transaction.js";
 const ROUTES = [
   [/^\/?$/, "overview", overviewPage],
   [/^\/jobs$/, "jobs", jobsPage],
+  [/^\/jobs\/new$/, "jobs", offerPage],
   [/^\/jobs\/(\d+)$/, "jobs", jobPage],
   [/^\/jobs\/(\d+)\/rounds\/(\d+)$/, "jobs", roundPage],
   [/^\/providers$/, "providers", providersPage],

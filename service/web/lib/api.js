@@ -22,10 +22,17 @@ export async function getBlock(cid) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-async function ask(path) {
+/** `token`: of a session, where the route asks for one. */
+export async function post(path, body, token = null) {
+  const headers = { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) };
+  const response = await ask(path, { method: "POST", headers, body: JSON.stringify(body) });
+  return response.json();
+}
+
+async function ask(path, options = {}) {
   let response;
   try {
-    response = await fetch(path, { credentials: "same-origin" });
+    response = await fetch(path, { credentials: "same-origin", ...options });
   } catch (error) {
     throw new Unreachable("The coordinator does not answer", { cause: error });
   }

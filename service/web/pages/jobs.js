@@ -21,7 +21,7 @@ export function jobsPage() {
     const more = h("button", { class: "plain", type: "button", "data-key": "more", onclick: () => { pages++; refresh(); } }, "Show more");
     swap(list, jobsTable(items), cursor !== null && h("div", { class: "actions" }, more));
   };
-  return { title: "Jobs", node: wrap([h("header", { class: "head" }, h("h1", {}, "Jobs")), section("All jobs", "The latest first.", list)]), refresh };
+  return { title: "Jobs", node: wrap([h("header", { class: "head" }, h("h1", {}, "Jobs"), h("p", { class: "facts" }, h("a", { href: "#/jobs/new", "data-key": "new" }, "Offer a job"))), section("All jobs", "The latest first.", list)]), refresh };
 }
 
 export function jobsTable(jobs) {
