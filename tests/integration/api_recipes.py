@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
-from coordinator_stage import Coordinator, Json, make_offer, sign_in_form, text
+from coordinator_stage import CHECKOUT, Coordinator, Json, make_offer, sign_in_form, text
 
 from commonweal.adapters.content.store import MAX_BLOCK_BYTES
 from commonweal.protocol.cids import compute_cid
+from tests.chaos.proxy import FaultyProxy
 
+JOB_FILE = (CHECKOUT / "examples" / "digits.yaml").read_text()
 KEY = "a script's key"
 KNOWN = {"X-API-Key": KEY}
 Operation = tuple[str, str]  # method and path as in the document
@@ -46,9 +48,15 @@ class Recipes:
     """How to come by each documented error of an operation."""
 
     def __init__(
-        self, coordinator: Coordinator, crippled: Coordinator, patientless: Coordinator
+        self,
+        coordinator: Coordinator,
+        crippled: Coordinator,
+        patientless: Coordinator,
+        chain: FaultyProxy,
     ) -> None:
+        """`chain`: the crippled one's way to its chain."""
         self._healthy, self._crippled, self._patientless = coordinator, crippled, patientless
+        self._chain = chain
         self._stage = coordinator.stage
 
     def cook(self, operation: Operation, status: int) -> httpx.Response:
@@ -117,15 +125,25 @@ class Recipes:
             return ask(self._crippled, operation, json=form)
         if path == "/v1/jobs" and method == "post":
             return ask(self._crippled, operation, json=self._offer())
+        if path == "/v1/drafts":
+            self._chain.trouble = "500"
+            answer = ask(self._crippled, operation, json=self._draft())
+            self._chain.trouble = ""
+            return answer
         body = {"json": self._message()} if method == "post" else {}
         return ask(self._crippled, operation, path=fill(path) + "?block=1", **body)
 
     def _507(self, operation: Operation) -> httpx.Response:
+        if operation[1] == "/v1/drafts":
+            return ask(self._crippled, operation, json=self._draft())
         return ask(self._crippled, operation, content=b"block")
 
     def _offer(self) -> Json:
         """Of somebody who cannot pay it."""
         return make_offer(self._stage, self._stage.account(), 10**18)
+
+    def _draft(self) -> Json:
+        return {"requester": "0x" + "11" * 20, "job_file": JOB_FILE}
 
     def _message(self, **changes: object) -> Json:
         values = {"job": 1, "round": 2, "member": 0, **changes}

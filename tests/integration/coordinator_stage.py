@@ -47,6 +47,7 @@ class Coordinator:
     stage: Stage
     folder: Path
     options: Mapping[str, object] = field(default_factory=dict)
+    rpc_url: str = ""  # the stage's
     process: subprocess.Popen[bytes] | None = None
     http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=30))
 
@@ -63,7 +64,7 @@ class Coordinator:
 
     def command(self, *arguments: str) -> list[str]:
         options = {
-            "--rpc-url": self.stage.rpc_url,
+            "--rpc-url": self.rpc_url or self.stage.rpc_url,
             "--deployment": self.folder / "deployment.json",
             "--data-dir": self.folder / "data",
         }

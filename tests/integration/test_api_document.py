@@ -17,6 +17,7 @@ from coordinator_stage import Coordinator, Troupe, play_round, wait_for
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi import checks as openapi_checks
 
+from tests.chaos.proxy import FaultyProxy
 from tests.postgres import PostgresServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -90,7 +91,7 @@ def test_answers_are_those_of_the_document(case: schemathesis.Case) -> None:
     ],
 )
 def test_nothing_that_is_posted_is_a_bug(coordinator: Coordinator, body: bytes) -> None:
-    for path in ("/v1/messages", "/v1/jobs", "/v1/sessions"):
+    for path in ("/v1/messages", "/v1/jobs", "/v1/sessions", "/v1/drafts"):
         headers = {**KNOWN, "content-type": "application/json"}
         assert coordinator.http.post(path, content=body, headers=headers).status_code in (400, 422)
 
@@ -108,11 +109,21 @@ def test_no_name_is_a_bug(coordinator: Coordinator) -> None:
 
 
 @pytest.fixture(scope="module")
-def crippled(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
-    """Without tables, disk or places for followers."""
+def chain(stage: Stage) -> Iterator[FaultyProxy]:
+    proxy = FaultyProxy(stage.rpc_url)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture(scope="module")
+def crippled(
+    stage: Stage, chain: FaultyProxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Coordinator]:
+    """Without tables, disk or places for followers, and its chain may be taken away."""
     folder = tmp_path_factory.mktemp("crippled")
     values = {"followers": 0, "content_reserve": 10**18, "request_burst": 1_000_000}
-    coordinator = Coordinator(stage, folder, configure(folder, **values)).start()
+    options = configure(folder, **values)
+    coordinator = Coordinator(stage, folder, options, rpc_url=chain.url).start()
     wait_for(lambda: coordinator.http.get("/ready").status_code == 200, what="being ready")
     with closing(sqlite3.connect(folder / "data" / "coordinator.db", timeout=20)) as database:
         found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -136,9 +147,9 @@ def patientless(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def test_every_documented_error_can_be_had(
-    coordinator: Coordinator, crippled: Coordinator, patientless: Coordinator
+    coordinator: Coordinator, crippled: Coordinator, patientless: Coordinator, chain: FaultyProxy
 ) -> None:
-    recipes = Recipes(coordinator, crippled, patientless)
+    recipes = Recipes(coordinator, crippled, patientless, chain)
     document = coordinator.get("/openapi.json")
     cooked, failed = 0, []
     for path, methods in document["paths"].items():

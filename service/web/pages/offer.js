@@ -20,9 +20,9 @@ export function offerPage() {
   const [review, problem] = [h("div"), h("p", { class: "problem", role: "alert" })];
   const button = h("button", { class: "plain", type: "submit", "data-key": "review" }, "Connect wallet and review");
   const form = h("form", { class: "offer", onsubmit: (event) => { event.preventDefault(); run(button, problem, () => prepare(text.value, review, problem)); } },
-    h("label", { for: "job-file" }, "Job file"), h("p", { class: "note", id: "job-file-note" }, "As `weal job new` writes it: what is trained, and on what terms."),
+    h("label", { for: "job-file" }, "Job file"), h("p", { class: "note", id: "job-file-note" }, "As ", h("code", {}, "weal job new"), " writes it: what is trained, and on what terms."),
     text, h("div", { class: "actions" }, button, problem));
-  const without = h("p", { class: "empty" }, "This browser has no wallet. Offer the job from a terminal instead: `weal job submit job.yaml`.");
+  const without = h("p", { class: "empty" }, "This browser has no wallet. Offer the job from a terminal instead: ", h("code", {}, "weal job submit job.yaml"));
   const node = [
     h("header", { class: "head" }, h("h1", {}, "Offer a job"), h("p", { class: "lead" }, "Your wallet signs the offer and lets the board take the escrow. The coordinator pays the gas and can change nothing.")),
     section("What you offer", "", hasWallet() ? form : without), review,

@@ -1,0 +1,75 @@
+"""What a wallet signs hashes to what the contracts check, and goes back in as an offer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from eth_utils.crypto import keccak
+
+from commonweal.adapters.chain import Block
+from commonweal.adapters.content.embedded import EmbeddedStore
+from commonweal.adapters.deployment import Deployment
+from commonweal.jobfile import load_job_file
+from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer
+from commonweal.protocol.types import Address, Wei
+from service.drafts import draft_job
+from service.offers import OfferForm
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "digits.yaml"
+BOARD, TOKEN = Address("0x" + "1A" * 20), Address("0x" + "2B" * 20)
+ACCOUNT = Account.create()
+
+
+class Reader:
+    """A token called Test in which ACCOUNT has signed seven permits."""
+
+    deployment = Deployment(31337, 1, {"JobBoard": BOARD, "CommonwealToken": TOKEN})
+
+    def fetch_head(self) -> Block:
+        return Block(9, b"", b"", 1_000)
+
+    def call(self, contract: str, function: str, *args: object, at: int) -> Any:
+        return {"name": "Test", "nonces": 7}[function]
+
+
+def hash_document(document: dict[str, Any]) -> bytes:
+    message = encode_typed_data(full_message=document)
+    return keccak(b"\x19\x01" + message.header + message.body)
+
+
+def test_a_draft_is_an_offer_but_for_its_signatures(tmp_path: Path) -> None:
+    reader: Any = Reader()
+    store, job_file = EmbeddedStore(tmp_path), load_job_file(EXAMPLE)
+    draft = draft_job(reader, store, ACCOUNT.address, job_file)
+    form = OfferForm.model_validate(draft.offer | {"signature": "0x" + "00" * 64})
+    parameters = form.parameters.to_parameters()
+    assert form.escrow == job_file.escrow
+    assert form.deadline == 1_000 + 3_600
+    assert parameters.recruit_until == 1_000 + job_file.terms.recruit_for
+    expected = hash_job_offer(
+        reader.deployment.board_domain,
+        ACCOUNT.address,
+        compute_parameters_hash(parameters),
+        Wei(form.escrow),
+        form.nonce,
+        form.deadline,
+    )
+    assert hash_document(draft.offer_document) == expected
+    permit = draft.permit_document
+    assert permit["domain"]["verifyingContract"] == TOKEN
+    assert permit["message"]["spender"] == BOARD
+    assert permit["message"]["value"] == str(form.escrow)
+    assert permit["message"]["nonce"] == "7"
+
+
+def test_what_a_draft_names_is_in_the_store(tmp_path: Path) -> None:
+    reader: Any = Reader()
+    store = EmbeddedStore(tmp_path)
+    draft = draft_job(reader, store, ACCOUNT.address, load_job_file(EXAMPLE))
+    again = draft_job(reader, store, ACCOUNT.address, load_job_file(EXAMPLE))
+    assert again.offer["parameters"] == draft.offer["parameters"]
+    assert again.offer["nonce"] != draft.offer["nonce"]
+    assert len(list(tmp_path.rglob("*"))) > 3
