@@ -47,6 +47,9 @@ def run(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
+    hosts: Annotated[
+        list[str] | None, typer.Option(help="Names, with ports, in the URLs that others dial.")
+    ] = None,
     finality: Annotated[int | None, typer.Option(help="Blocks until one is trusted.")] = None,
     poll_interval: Annotated[float | None, typer.Option(help="Seconds between looks.")] = None,
     relay_delay: Annotated[float | None, typer.Option(help="Seconds a batch waits.")] = None,

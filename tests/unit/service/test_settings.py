@@ -25,3 +25,15 @@ def test_endpoints_are_listed_in_every_source(
     assert load_settings(None, {}).rpc_url == TWO
     with pytest.raises(InvalidSettings):
         load_settings(None, {"rpc_url": " "})
+
+
+def test_a_coordinator_knows_the_names_it_is_dialled_by() -> None:
+    options = {"host": "::", "port": 8750, "hosts": ["coordinator.example.org"]}
+    assert load_settings(None, options).own_hosts == {
+        "coordinator.example.org",
+        "[::]:8750",
+        "127.0.0.1:8750",
+        "localhost:8750",
+        "[::1]:8750",
+    }
+    assert "localhost" in load_settings(None, {"port": 80}).own_hosts
