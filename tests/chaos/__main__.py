@@ -30,7 +30,7 @@ from tests.postgres import PostgresServer
 
 RESULTS = ROOT / "bench" / "results" / "chaos.json"
 _END_SECONDS = 400
-_RUNS_OF_A_NETWORK = 10  # its chain saves ever more every second
+_RUNS_OF_A_NETWORK = 10
 
 
 def play(plan: Plan, network: ChaosNetwork) -> Findings:

@@ -46,7 +46,7 @@ class Anvil:
             "--state-interval": _SAVE_SECONDS,
         }
         flat = [str(part) for pair in options.items() for part in pair]
-        flags = ["--mixed-mining", "--preserve-historical-states", "--silent"]
+        flags = ["--mixed-mining", "--silent"]
         with (self._folder / "chain.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(find_anvil()), *flat, *flags],
