@@ -22,6 +22,7 @@ from pathlib import Path
 
 import structlog
 
+from commonweal.devnet.processes import interruptible
 from tests.chaos.chain import ROOT
 from tests.chaos.findings import Findings, find
 from tests.chaos.network import ChaosNetwork, chaos_network
@@ -87,7 +88,8 @@ def main() -> int:
     seeds = options.seed or list(range(options.first, options.first + options.runs))
     book = Book(None if options.seed else RESULTS)
     missing = [seed for seed in (UNDISTURBED, *seeds) if not book.has(seed)]
-    run_all(missing, book, options.agents, keep=options.keep)
+    with interruptible():  # or the processes would stay
+        run_all(missing, book, options.agents, keep=options.keep)
     if not options.seed:
         print("\n".join(book.describe(book.runs[seed]) for seed in seeds))
     summary = book.summarise(seeds)
