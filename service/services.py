@@ -40,7 +40,8 @@ from service.views import Views
 class Services:
     settings: Settings
     reader: ChainReader
-    database: Database
+    database: Database  # for answers
+    loop_database: Database  # the same, for the engine
     chain_store: ChainStore
     repository: Repository
     mailbox: Mailbox
@@ -73,6 +74,7 @@ class Services:
             self.heads.stop()
         self.engine.stop()
         self.database.dispose()
+        self.loop_database.dispose()
 
 
 def open_chain_store(settings: Settings, reader: ChainReader) -> tuple[Database, ChainStore]:
@@ -92,11 +94,13 @@ def open_services(settings: Settings) -> Services:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     reader = ChainReader(settings.rpc_url, deployment)
     _ = reader.chain_id
-    database, store = open_chain_store(settings, reader)
-    repository, mailbox = Repository(database), Mailbox(database)
-    views = Views(reader, repository)
+    # Two pools of connections: whoever asks a lot waits for others who ask, the loop for nobody.
+    loop_database, store = open_chain_store(settings, reader)
+    database = open_engine(settings.database)
+    repository, loop_repository = Repository(database), Repository(loop_database)
+    views = Views(reader, loop_repository)
     metrics = Metrics()
-    sender = open_pool(settings, reader, database, accounts, metrics)
+    sender = open_pool(settings, reader, loop_database, accounts, metrics)
     own_key = bytes(accounts[0].key)
     policy = RelayPolicy(
         sender.address,
@@ -116,13 +120,13 @@ def open_services(settings: Settings) -> Services:
             first_block=deployment.deployed_block,
             patience=settings.lag_patience,
         ),
-        Mirror(database),
-        open_leadership(database),
+        Mirror(loop_database),
+        open_leadership(loop_database),
         views,
-        mailbox,
-        repository,
+        Mailbox(loop_database),
+        loop_repository,
         sender,
-        Custodian(content, repository, grace_seconds=settings.content_grace),
+        Custodian(content, loop_repository, grace_seconds=settings.content_grace),
         metrics,
         poll_interval=settings.poll_interval,
         relay_delay=settings.relay_delay,
@@ -131,9 +135,10 @@ def open_services(settings: Settings) -> Services:
         settings=settings,
         reader=reader,
         database=database,
+        loop_database=loop_database,
         chain_store=store,
         repository=repository,
-        mailbox=mailbox,
+        mailbox=Mailbox(database),
         views=views,
         verifier=Verifier(reader, views, repository, policy),
         policy=policy,

@@ -26,7 +26,7 @@ _SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",  # the machine is not what a test crashes
     "full_page_writes": "off",
-    "max_connections": "60",
+    "max_connections": "100",
     "shared_buffers": "32MB",
 }
 
