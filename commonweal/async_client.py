@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
+from commonweal import answers
 from commonweal.adapters.chain import ChainReader
-from commonweal.client import Client
+from commonweal.client import Client, JobEvent
 from commonweal.jobfile import JobFile
 
 
@@ -29,37 +29,37 @@ class AsyncClient:
     async def close(self) -> None:
         await asyncio.to_thread(self._client.close)
 
-    async def network(self) -> dict[str, Any]:
+    async def network(self) -> answers.Network:
         return await asyncio.to_thread(self._client.network)
 
-    async def jobs(self, state: str | None = None) -> Any:
+    async def jobs(self, state: str | None = None) -> answers.Page[answers.Job]:
         return await asyncio.to_thread(self._client.jobs, state)
 
-    async def job(self, job: int) -> dict[str, Any]:
+    async def job(self, job: int) -> answers.Job:
         return await asyncio.to_thread(self._client.job, job)
 
-    async def members(self, job: int) -> Any:
+    async def members(self, job: int) -> answers.Page[answers.Member]:
         return await asyncio.to_thread(self._client.members, job)
 
-    async def rounds(self, job: int) -> Any:
+    async def rounds(self, job: int) -> answers.Page[answers.Round]:
         return await asyncio.to_thread(self._client.rounds, job)
 
-    async def updates(self, job: int, round_: int) -> Any:
+    async def updates(self, job: int, round_: int) -> answers.Page[answers.Update]:
         return await asyncio.to_thread(self._client.updates, job, round_)
 
-    async def models(self, job: int) -> Any:
+    async def models(self, job: int) -> answers.Page[answers.Model]:
         return await asyncio.to_thread(self._client.models, job)
 
-    async def claims(self, job: int) -> Any:
+    async def claims(self, job: int) -> answers.Claims:
         return await asyncio.to_thread(self._client.claims, job)
 
-    async def payments(self, job: int) -> Any:
+    async def payments(self, job: int) -> answers.Page[answers.Payment]:
         return await asyncio.to_thread(self._client.payments, job)
 
-    async def providers(self) -> Any:
+    async def providers(self) -> answers.Page[answers.Provider]:
         return await asyncio.to_thread(self._client.providers)
 
-    async def offer(self, offer_id: str) -> dict[str, Any]:
+    async def offer(self, offer_id: str) -> answers.OfferState:
         return await asyncio.to_thread(self._client.offer, offer_id)
 
     async def submit(
@@ -80,9 +80,7 @@ class AsyncClient:
             timeout=timeout,
         )
 
-    async def watch(
-        self, job: int, *, last_event: str | None = None
-    ) -> AsyncIterator[dict[str, Any]]:
+    async def watch(self, job: int, *, last_event: str | None = None) -> AsyncIterator[JobEvent]:
         """A cancelled wait leaves its thread until the next event or the stream's next ping."""
         events = self._client.watch(job, last_event=last_event)
         while (event := await asyncio.to_thread(next, events, None)) is not None:

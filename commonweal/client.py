@@ -12,12 +12,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from eth_account.signers.local import LocalAccount
+from pydantic import ValidationError
 from sqlalchemy import create_engine
 
+from commonweal import answers
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
@@ -45,6 +47,7 @@ from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer,
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import Address, Digest, JobParameters, Wei
 
+A = TypeVar("A", bound=answers.Answer)
 OFFER_LIFETIME = 3600  # seconds
 RECONNECT_SECONDS = 1.0
 
@@ -55,6 +58,12 @@ class OfferTimeout(Unavailable):
 
 class OfferRefused(Conflict):
     code = "offer-refused"
+
+
+class AnswerUnreadable(Unavailable):
+    """The coordinator is of another version, or none."""
+
+    code = "answer-unreadable"
 
 
 class NoModelYet(NotFound):
@@ -88,6 +97,15 @@ class Offer:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """An event of the chain: `data` are its fields, and `timestamp`. `id` is for going on later."""
+
+    id: str | None
+    event: str
+    data: dict[str, Any]
+
+
 class Client:
     """One coordinator, seen from outside. Closing it closes its connections."""
 
@@ -109,39 +127,44 @@ class Client:
     def close(self) -> None:
         self._http.close()
 
-    def network(self) -> dict[str, Any]:
-        return self._get_object("/v1/network")
+    def network(self) -> answers.Network:
+        """The chain, and the contracts' addresses as the coordinator has them."""
+        return self._get(answers.Network, "/v1/network")
 
-    def jobs(self, state: str | None = None) -> Any:
-        return self._get("/v1/jobs", {"state": state} if state else {})
+    def jobs(self, state: str | None = None) -> answers.Page[answers.Job]:
+        """The latest first; `state`: only those in it."""
+        params = {"state": state} if state else {}
+        return self._get(answers.Page[answers.Job], "/v1/jobs", params)
 
-    def job(self, job: int) -> dict[str, Any]:
-        return self._get_object(f"/v1/jobs/{job}")
+    def job(self, job: int) -> answers.Job:
+        return self._get(answers.Job, f"/v1/jobs/{job}")
 
-    def members(self, job: int) -> Any:
-        return self._get(f"/v1/jobs/{job}/members")
+    def members(self, job: int) -> answers.Page[answers.Member]:
+        return self._get(answers.Page[answers.Member], f"/v1/jobs/{job}/members")
 
-    def rounds(self, job: int) -> Any:
-        return self._get(f"/v1/jobs/{job}/rounds")
+    def rounds(self, job: int) -> answers.Page[answers.Round]:
+        return self._get(answers.Page[answers.Round], f"/v1/jobs/{job}/rounds")
 
-    def updates(self, job: int, round_: int) -> Any:
-        return self._get(f"/v1/jobs/{job}/rounds/{round_}/updates")
+    def updates(self, job: int, round_: int) -> answers.Page[answers.Update]:
+        """Of one round, with verdicts once it is tallied and proofs once it is final."""
+        return self._get(answers.Page[answers.Update], f"/v1/jobs/{job}/rounds/{round_}/updates")
 
-    def models(self, job: int) -> Any:
-        return self._get(f"/v1/jobs/{job}/models")
+    def models(self, job: int) -> answers.Page[answers.Model]:
+        return self._get(answers.Page[answers.Model], f"/v1/jobs/{job}/models")
 
-    def claims(self, job: int) -> Any:
+    def claims(self, job: int) -> answers.Claims:
         """What trainers say of their own training, round by round; nobody checks it."""
-        return self._get(f"/v1/jobs/{job}/claims")
+        return self._get(answers.Claims, f"/v1/jobs/{job}/claims")
 
-    def payments(self, job: int) -> Any:
-        return self._get(f"/v1/jobs/{job}/payments")
+    def payments(self, job: int) -> answers.Page[answers.Payment]:
+        return self._get(answers.Page[answers.Payment], f"/v1/jobs/{job}/payments")
 
-    def providers(self) -> Any:
-        return self._get("/v1/providers")
+    def providers(self) -> answers.Page[answers.Provider]:
+        return self._get(answers.Page[answers.Provider], "/v1/providers")
 
-    def offer(self, offer_id: str) -> dict[str, Any]:
-        return self._get_object(f"/v1/offers/{offer_id}")
+    def offer(self, offer_id: str) -> answers.OfferState:
+        """What became of a job that was offered."""
+        return self._get(answers.OfferState, f"/v1/offers/{offer_id}")
 
     def submit(
         self,
@@ -169,13 +192,13 @@ class Client:
             answer = self._call("POST", "/v1/jobs", json=offer.to_json(), headers=headers)
         return self._wait_for_job(str(answer["id"]), timeout)
 
-    def watch(self, job: int, *, last_event: str | None = None) -> Iterator[dict[str, Any]]:
-        """The job's events as they come, each {id, event, data}; reconnects by itself."""
+    def watch(self, job: int, *, last_event: str | None = None) -> Iterator[JobEvent]:
+        """The job's events as they come, from the first or after `last_event`; reconnects."""
         while True:
             headers = {"Last-Event-ID": last_event} if last_event else {}
             try:
                 for event in self._stream(f"/v1/jobs/{job}/events", headers):
-                    last_event = event.get("id", last_event)
+                    last_event = event.id or last_event
                     yield event
             except httpx.TransportError:
                 self.job(job)  # raises CoordinatorUnreachable when it is gone for good
@@ -193,15 +216,14 @@ class Client:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             state = self.offer(offer_id)
-            if state.get("job") is not None:
-                return int(state["job"])
-            if state.get("state") == "refused":
-                reason = str(state.get("reason"))
-                raise OfferRefused(f"the offer was refused: {reason}", offer=offer_id)
+            if state.job is not None:
+                return state.job
+            if state.state == "refused":
+                raise OfferRefused(f"the offer was refused: {state.reason}", offer=offer_id)
             time.sleep(0.1)
         raise OfferTimeout(f"no job after {timeout:g} s", offer=offer_id, seconds=timeout)
 
-    def _stream(self, path: str, headers: dict[str, str]) -> Iterator[dict[str, Any]]:
+    def _stream(self, path: str, headers: dict[str, str]) -> Iterator[JobEvent]:
         with self._http.stream("GET", path, headers=headers, timeout=None) as response:
             if response.status_code >= 400:
                 response.read()
@@ -213,15 +235,20 @@ class Client:
                     fields[name] = value.removeprefix(" ")
                     continue
                 if "data" in fields:
-                    yield {**fields, "data": json.loads(fields["data"])}
+                    data = json.loads(fields["data"])
+                    yield JobEvent(fields.get("id"), fields.get("event", "message"), data)
                 fields = {}
 
-    def _get_object(self, path: str) -> dict[str, Any]:
-        answer: dict[str, Any] = self._call("GET", path)
-        return answer
-
-    def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
-        return self._call("GET", path, params=params)
+    def _get(self, kind: type[A], path: str, params: dict[str, str] | None = None) -> A:
+        """Fields that this version does not know are left out. Raises AnswerUnreadable."""
+        answer = self._call("GET", path, params=params)
+        try:
+            return kind.model_validate(answer, extra="ignore")
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(str(step) for step in first["loc"])
+            message = f"{self.url}{path} answers no {kind.__name__}: {field}: {first['msg']}"
+            raise AnswerUnreadable(message, path=path, field=field) from error
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
         try:

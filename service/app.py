@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from commonweal.adapters.content.gateway import gateway_routes, upload_routes
+from commonweal.adapters.content.store import ContentStore
 from service.api import (
     careers,
     drafts,
@@ -46,30 +47,11 @@ Money is a decimal string of wei, digests are 0x-hex, times are Unix seconds. Er
 
 
 def create_app(services: Services) -> FastAPI:
-    app = DocumentedApi(
-        title="Commonweal coordinator",
-        version="1",
-        description=_DESCRIPTION,
-        lifespan=_lifespan,
-        docs_url=None,
-        redoc_url=None,
-    )
     settings = services.settings
+    app = create_routes(services.content, settings.upload_seconds)
     app.state.services = services
     app.state.quota = UploadQuota(settings.upload_bytes, settings.content_grace)
     app.state.claimed = ClaimedMetrics(services.content)
-    pages = (overview, histories, careers)
-    app.include_router(health.router)
-    counted = errors.problems(401, 429)
-    for module in (network, sessions, jobs, drafts, rounds, events, providers, messages, *pages):
-        app.include_router(module.router, responses=counted)
-    app.include_router(gateway_routes(services.content), responses=counted)
-    app.include_router(
-        upload_routes(services.content, upload_seconds=settings.upload_seconds),
-        dependencies=[*SIGNED_IN, *UPLOADING],
-        responses=counted,
-    )
-    app.include_router(page_routes())
     app.add_middleware(CompressJson)
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt="/v1/blocks/")
     app.add_middleware(SecurityHeaders)
@@ -82,6 +64,31 @@ def create_app(services: Services) -> FastAPI:
     )
     app.add_middleware(CorrelationId)
     errors.install(app)
+    return app
+
+
+def create_routes(content: ContentStore, upload_seconds: float) -> DocumentedApi:
+    """What can be asked, and its document. Only with services (`create_app`) it answers."""
+    app = DocumentedApi(
+        title="Commonweal coordinator",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    pages = (overview, histories, careers)
+    app.include_router(health.router)
+    counted = errors.problems(401, 429)
+    for module in (network, sessions, jobs, drafts, rounds, events, providers, messages, *pages):
+        app.include_router(module.router, responses=counted)
+    app.include_router(gateway_routes(content), responses=counted)
+    app.include_router(
+        upload_routes(content, upload_seconds=upload_seconds),
+        dependencies=[*SIGNED_IN, *UPLOADING],
+        responses=counted,
+    )
+    app.include_router(page_routes())
     return app
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ from commonweal.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from commonweal import answers
     from commonweal.client import Client
     from commonweal.estimating import Estimate
 
@@ -68,8 +70,6 @@ def submit(
 @app.command()
 def estimate(file: JobFileArgument, json: opt.Json = False) -> None:
     """What a job will move, cost and take, before anything is signed. Needs no network."""
-    from dataclasses import asdict
-
     from commonweal.estimating import compute_estimate
     from commonweal.jobfile import load_job_file
 
@@ -92,10 +92,10 @@ def list_jobs(
     with Client(url) as client:
         answer = client.jobs(state)
     if json:
-        print_json(answer)
+        print_json(answer.model_dump(mode="json"))
         return
     columns = ["job", "state", "rounds", "failed", "members", "escrow left (tokens)"]
-    print_table(columns, [_list_cells(each) for each in answer["items"]])
+    print_table(columns, [_list_cells(each) for each in answer.items])
 
 
 @app.command()
@@ -106,12 +106,12 @@ def show(job: opt.JobNumber, url: opt.Url = opt.DEFAULT_URL, json: opt.Json = Fa
     with Client(url) as client:
         answer, rounds = client.job(job), client.rounds(job)
     if json:
-        print_json({**answer, "rounds": rounds})
+        print_json(answer.model_dump(mode="json") | {"rounds": rounds.model_dump(mode="json")})
         return
     print_fields(describe_job(answer))
     typer.echo()
     columns = ["round", "state", "paid (tokens)", "model"]
-    print_table(columns, [_round_cells(each) for each in rounds["items"]])
+    print_table(columns, [_round_cells(each) for each in rounds.items])
 
 
 @app.command()
@@ -141,7 +141,7 @@ def _watch_lines(client: Client, job: int, json: bool) -> None:
     import json as json_
 
     narrator = Narrator()
-    for event in client.watch(job):
+    for event in map(asdict, client.watch(job)):
         line = json_.dumps(event) if json else narrator.describe(event)
         if line is not None:
             typer.echo(line)
@@ -154,13 +154,13 @@ def _watch_live(client: Client, job: int, console: Console) -> None:
 
     def fetch_curves() -> Curves:
         curves: Curves = {}
-        for item in client.claims(job)["items"]:
-            for name, claim in item["metrics"].items():
-                curves.setdefault(name, {})[item["round"]] = claim["median"]
+        for item in client.claims(job).items:
+            for name, claim in item.metrics.items():
+                curves.setdefault(name, {})[item.round] = claim.median
         return curves
 
     with LiveWatch(job, console, fetch_curves) as watch:
-        for event in client.watch(job):
+        for event in map(asdict, client.watch(job)):
             watch.take(event, is_last=_is_last(event))
             if _is_last(event):
                 return
@@ -192,20 +192,20 @@ def cancel(
         typer.echo(f"Job {job} ends after its present round (transaction {receipt}).")
 
 
-def _list_cells(job: dict[str, Any]) -> list[str]:
-    rounds = f"{job['finalised_rounds']} of {job['parameters']['rounds']}"
-    counts = [str(job["failed_rounds"]), str(job["members"])]
-    return [str(job["job"]), job["state"], rounds, *counts, format_tokens(job["escrow"])]
+def _list_cells(job: answers.Job) -> list[str]:
+    rounds = f"{job.finalised_rounds} of {job.parameters['rounds']}"
+    counts = [str(job.failed_rounds), str(job.members)]
+    return [str(job.job), job.state, rounds, *counts, format_tokens(job.escrow)]
 
 
-def _round_cells(round_: dict[str, Any]) -> list[str]:
-    state = round_["state"]
+def _round_cells(round_: answers.Round) -> list[str]:
+    state: str = round_.state
     if state == "open":
-        state = f"open: {round_['phase']} until {format_time(round_['ends_at'])}"
+        state = f"open: {round_.phase} until {format_time(round_.ends_at)}"
     elif state == "failed":
-        state = f"failed: {FAILURES.get(round_['failure'], round_['failure'])}"
-    model = round_["model"] or ""
-    return [str(round_["round"]), state, format_tokens(round_["spent"]), model]
+        state = f"failed: {FAILURES.get(round_.failure or '', round_.failure)}"
+    model = round_.model or ""
+    return [str(round_.round), state, format_tokens(round_.spent), model]
 
 
 def describe_estimate(found: Estimate) -> dict[str, str]:
@@ -245,29 +245,29 @@ def _format_range(pair: tuple[int, int], form: Callable[[int], str]) -> str:
     return " to ".join(dict.fromkeys(map(form, pair)))
 
 
-def describe_job(job: dict[str, Any]) -> dict[str, str]:
-    terms = job["parameters"]
-    done, failed = job["finalised_rounds"], job["failed_rounds"]
+def describe_job(job: answers.Job) -> dict[str, str]:
+    terms = job.parameters
+    done, failed = job.finalised_rounds, job.failed_rounds
     windows = ("commit", "reveal", "ballot_commit", "ballot_reveal", "attest")
     shares = f"{terms['validator_share_bps'] / 100:g} % of it to validators, "
     shares += f"{terms['coordinator_share_bps'] / 100:g} % to the coordinator"
-    escrow, deposit = format_tokens(job["escrow"]), format_tokens(job["deposit"])
+    escrow, deposit = format_tokens(job.escrow), format_tokens(job.deposit)
     is_open = int(terms["allowlist_root"], 16) == 0
     return {
-        "job": str(job["job"]),
-        "state": job["state"],
-        "requester": job["requester"],
+        "job": str(job.job),
+        "state": job.state,
+        "requester": job.requester,
         "rounds": f"{done} of {terms['rounds']} done, {failed} failed "
         f"(at most {terms['max_failed_rounds']})",
-        "members": f"{job['members']}, open to {'all' if is_open else 'an allowlist'}",
+        "members": f"{job.members}, open to {'all' if is_open else 'an allowlist'}",
         "trainers": f"{terms['min_trainers']} to {terms['max_trainers']}",
         "committee": f"{terms['committee_size']} validators",
         "stake": f"at least {format_tokens(terms['min_stake'])} tokens",
         "price": f"{format_tokens(terms['price_per_round'])} tokens per round; {shares}",
-        "escrow": f"{escrow} of {deposit} tokens left, {format_tokens(job['refunded'])} refunded",
+        "escrow": f"{escrow} of {deposit} tokens left, {format_tokens(job.refunded)} refunded",
         "windows": ", ".join(f"{w.replace('_', ' ')} {terms[w + '_window']} s" for w in windows),
         "recruiting until": format_date(terms["recruit_until"]),
-        "created": format_date(job["created_at"]),
-        "specification": job["spec"],
-        "initial model": job["initial_model"],
+        "created": format_date(job.created_at),
+        "specification": job.spec,
+        "initial model": job.initial_model,
     }

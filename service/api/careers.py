@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from sqlalchemy import RowMapping
 
+from commonweal.answers import Answer, Wei, WeiText
 from service.api.common import HistoryDep, ServicesDep, cid_or_none, parse_address
 from service.api.errors import problems
-from service.api.schemas import Answer, WeiText
 from service.history import state_of
 
 router = APIRouter(prefix="/v1/providers/{address}", tags=["providers"])
@@ -43,7 +43,7 @@ class Outcome(Answer):
     score: int | None
     round_state: str
     failure: Annotated[str | None, Field(description="why the round failed: nobody was paid")]
-    amount: Annotated[str, Field(description="credited in that round for everything, wei")]
+    amount: Annotated[Wei, Field(description="credited in that round for everything, wei")]
 
 
 class FaultShown(Answer):
@@ -72,7 +72,7 @@ def get_earnings(
     return Earnings(
         job=[row["job"] for row in rows],
         round=[row["round"] for row in rows],
-        amount=[str(row["amount"]) for row in rows],
+        amount=[row["amount"] for row in rows],
         at=[row["closed_at"] for row in rows],
     )
 
@@ -103,5 +103,5 @@ def _show(row: RowMapping) -> Outcome:
         score=row["score"],
         round_state=row["state"],
         failure=row["failure"],
-        amount=str(row["amount"] or 0),
+        amount=row["amount"] or 0,
     )

@@ -8,6 +8,7 @@ from eth_utils.address import to_checksum_address
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from commonweal.answers import Answer
 from commonweal.jobfile import MAX_BYTES, parse_job_file
 from commonweal.learning.weights import encoded_size, require_model_size, shapes_of
 from commonweal.protocol.messages import AddressText
@@ -16,7 +17,6 @@ from service.api.access import SIGNED_IN
 from service.api.common import ServicesDep
 from service.api.errors import problems
 from service.api.rates import Caller
-from service.api.schemas import Answer
 from service.drafts import draft_job
 from service.uploads import UploadQuota
 

@@ -8,8 +8,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
+from commonweal import answers as s
 from commonweal.errors import Unavailable
-from service.api import schemas as s
 from service.api.common import ServicesDep
 from service.api.errors import problems
 from service.metrics import Reading, SenderReading
@@ -41,7 +41,7 @@ def get_health(services: ServicesDep) -> s.Health:
         final_block=None if head is None else max(0, head - services.settings.finality),
         relay_queue=_count_waiting(services),
         sender=own.address,
-        sender_balance=None if balance is None else str(balance),
+        sender_balance=balance,
     )
 
 

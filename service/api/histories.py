@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from sqlalchemy import RowMapping
 
+from commonweal.answers import Answer, ClaimedMetric, ClaimedRound, Claims, WeiText
 from commonweal.errors import InvalidInput
 from service.api.common import (
     MAX_PAGE,
@@ -21,7 +22,6 @@ from service.api.common import (
     parse_cursor,
 )
 from service.api.errors import problems
-from service.api.schemas import Answer, WeiText
 from service.claimed import Claim
 from service.eventjson import from_hex, to_hex
 
@@ -80,25 +80,6 @@ class Matrix(Answer):
     scores: Annotated[str, Field(description="big-endian uint16 per cell, 0 before the tally")]
 
 
-class ClaimedMetric(Answer):
-    low: float
-    median: float
-    high: float
-    updates: Annotated[int, Field(description="how many manifests this is of")]
-
-
-class ClaimedRound(Answer):
-    round: int
-    metrics: dict[str, ClaimedMetric]
-
-
-class Claims(Answer):
-    """What trainers say of their own training on their own data. Nobody checks these figures."""
-
-    job: int
-    items: list[ClaimedRound]
-
-
 class LogEntry(Answer):
     id: int
     name: str
@@ -127,7 +108,7 @@ def get_history(services: ServicesDep, history: HistoryDep, job: JobNumber) -> R
     told = {round_: tally.revealed for round_, tally in tallies.items()}
     plain = ("round", "state", "phase", "failure", "opened_at", "closed_at")
     columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in plain}
-    columns["spent"] = [str(row["spent"]) for row in rows]
+    columns["spent"] = [row["spent"] for row in rows]
     for name, counts in (("committed", committed), ("revealed", untold | told)):
         columns[name] = [counts.get(row["round"], 0) for row in rows]
     for name in ("verified", "rejected", "unavailable", "invalid", "median_score"):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, status
 from sqlalchemy import RowMapping
 
-from service.api import schemas as s
+from commonweal import answers as s
 from service.api.access import SIGNED_IN
 from service.api.common import (
     Cursor,
@@ -124,10 +124,10 @@ def _show_job(services: Services, row: RowMapping) -> s.Job:
         initial_model=cid_of(from_hex(parameters["initial_model"])),
         parameters=parameters,
         parameters_version=row["parameters_version"],
-        deposit=str(row["deposit"]),
-        escrow=str(row["escrow"]),
-        refunded=str(row["refunded"]),
-        quantum=str(row["quantum"]),
+        deposit=row["deposit"],
+        escrow=row["escrow"],
+        refunded=row["refunded"],
+        quantum=row["quantum"],
         finalised_rounds=row["finalised_rounds"],
         failed_rounds=row["failed_rounds"],
         members=services.repository.count_members(row["job"]),
@@ -142,9 +142,9 @@ def _show_member(row: RowMapping) -> s.Member:
         provider=row["provider"],
         operator=row["operator"],
         roles=roles_of(row["roles"]),  # type: ignore[arg-type]
-        stake=str(row["stake"]),
+        stake=row["stake"],
         active=row["active"],
-        earned=str(row["earned"]),
+        earned=row["earned"],
     )
 
 
@@ -164,7 +164,7 @@ def _show_payment(services: Services, row: RowMapping) -> s.Payment:
         round=row["round"],
         member=row["member"],
         provider=row["provider"],
-        amount=str(row["amount"]),
+        amount=row["amount"],
         final=services.is_final(row["changed_at"]),
     )
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, status
 
+from commonweal import answers as s
 from commonweal.protocol.messages import JoinMessage, LeaveMessage, Message
 from commonweal.protocol.receipts import compute_id
-from service.api import schemas as s
 from service.api.common import RowId, ServicesDep, hex_or_none
 from service.api.errors import problems
 from service.checks import PERHAPS_STALE

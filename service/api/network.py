@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.api import schemas as s
+from commonweal import answers as s
 from service.api.common import ServicesDep
 
 router = APIRouter(tags=["network"])

@@ -14,10 +14,10 @@ from sse_starlette.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from commonweal.answers import Answer, WeiText
 from service.api.common import HistoryDep, ServicesDep
 from service.api.errors import problems
 from service.api.following import Following
-from service.api.schemas import Answer, WeiText
 from service.services import Services
 
 router = APIRouter(prefix="/v1", tags=["network"])
@@ -64,10 +64,10 @@ def get_overview(services: ServicesDep, history: HistoryDep) -> Overview:
     return Overview(
         head=services.engine.indexed,
         providers=ProviderCounts(**history.count_providers(services.views.now())),
-        stake=Stakes(**_texts(history.sum_stakes())),
+        stake=Stakes(**history.sum_stakes()),
         jobs=history.count_jobs(),
         rounds=history.count_rounds(),
-        money=MoneyFlow(**_texts(history.sum_money())),
+        money=MoneyFlow(**history.sum_money()),
     )
 
 
@@ -116,7 +116,3 @@ async def _stream(
 def _describe(rows: Sequence[RowMapping]) -> dict[str, Any]:
     events = dict.fromkeys((row["name"], row["job"], row["round"]) for row in rows)
     return {"block": rows[-1]["block_number"], "events": [list(event) for event in events]}
-
-
-def _texts(sums: dict[str, int]) -> dict[str, str]:
-    return {name: str(amount) for name, amount in sums.items()}

@@ -7,7 +7,7 @@ from collections import defaultdict
 from fastapi import APIRouter
 from sqlalchemy import RowMapping
 
-from service.api import schemas as s
+from commonweal import answers as s
 from service.api.common import Cursor, Limit, ServicesDep, cid_or_none, parse_address
 from service.api.errors import problems
 from service.eventjson import roles_of
@@ -45,9 +45,9 @@ def get_rewards(services: ServicesDep, address: str) -> s.Rewards:
     earned = sum(row["earned"] for row in members)
     return s.Rewards(
         provider=owner,
-        earned=str(earned),
-        claimed=str(sum(claimed.values())),
-        claimable=str(earned - sum(claimed.values())),
+        earned=earned,
+        claimed=sum(claimed.values()),
+        claimable=earned - sum(claimed.values()),
         jobs=[_show_job(row, claimed[row["job"]]) for row in members],
         slashes=[_show_slash(row) for row in repository.fetch_slashes(owner)],
     )
@@ -55,22 +55,19 @@ def get_rewards(services: ServicesDep, address: str) -> s.Rewards:
 
 def _show(row: RowMapping) -> s.Provider:
     values = {name: row[name] for name in s.Provider.model_fields}
-    values |= {name: str(row[name]) for name in ("free", "locked", "unbonding", "slashed")}
     values |= {"roles": roles_of(row["roles"]), "capabilities": cid_or_none(row["capabilities"])}
     return s.Provider(**values)
 
 
 def _show_job(row: RowMapping, claimed: int) -> s.JobReward:
-    return s.JobReward(
-        job=row["job"], member=row["member"], earned=str(row["earned"]), claimed=str(claimed)
-    )
+    return s.JobReward(job=row["job"], member=row["member"], earned=row["earned"], claimed=claimed)
 
 
 def _show_slash(row: RowMapping) -> s.Slash:
     return s.Slash(
         slash=row["slash"],
-        amount=str(row["amount"]),
-        bounty=str(row["bounty"]),
+        amount=row["amount"],
+        bounty=row["bounty"],
         prover=row["prover"],
         settleable_at=row["settleable_at"],
         settled=row["settled"],

@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import APIRouter
 from sqlalchemy import RowMapping
 
+from commonweal import answers as s
 from commonweal.protocol.commitments import unpack_scores
 from commonweal.protocol.types import Verdict
-from service.api import schemas as s
 from service.api.common import (
     Cursor,
     JobNumber,
@@ -64,8 +64,8 @@ def _round_fields(services: Services, row: RowMapping) -> dict[str, Any]:
         "model": cid_or_none(row["model"]),
         "verdict_root": hex_or_none(row["verdict_root"]),
         "seed": hex_or_none(row["seed"]),
-        "spent": str(row["spent"]),
-        "fee": str(row["fee"]),
+        "spent": row["spent"],
+        "fee": row["fee"],
         "final": services.is_final(row["changed_at"]),
     }
 

@@ -8,9 +8,9 @@ from eth_utils.address import to_checksum_address
 from fastapi import APIRouter, status
 from pydantic import BaseModel, ConfigDict, Field
 
+from commonweal import answers as s
 from commonweal.protocol.messages import AddressText, Signature
 from commonweal.protocol.types import Address
-from service.api import schemas as s
 from service.api.common import ServicesDep
 from service.api.errors import problems
 from service.eventjson import from_hex

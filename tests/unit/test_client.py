@@ -16,12 +16,14 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
-from commonweal import AsyncClient
+from commonweal import AsyncClient, answers
 from commonweal.adapters.chain import Block
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.deployment import CONTRACTS, Deployment
 from commonweal.client import (
+    AnswerUnreadable,
     Client,
+    JobEvent,
     OfferRefused,
     OfferTimeout,
     fetch_job_model,
@@ -111,6 +113,41 @@ def client(coordinator: Coordinator) -> Iterator[Client]:
         yield client
 
 
+def make_job(number: int) -> dict[str, Any]:
+    """As it comes: money in strings."""
+    return {
+        "job": number, "requester": "0xa", "state": "running", "spec": "s", "initial_model": "m",
+        "parameters": {"rounds": 3}, "parameters_version": 1, "deposit": str(10**21),
+        "escrow": str(10**21), "refunded": "0", "quantum": "1", "finalised_rounds": 0,
+        "failed_rounds": 0, "members": 4, "created_at": NOW, "final": True,
+    }  # fmt: skip
+
+
+def test_answers_are_typed_and_money_is_a_number(client: Client, coordinator: Coordinator) -> None:
+    coordinator.expect("GET", "/v1/jobs", (200, {"items": [make_job(1)], "next": "more"}))
+    page = client.jobs()
+    assert page.next == "more"
+    assert page.items[0].escrow - page.items[0].refunded == 10**21
+    assert page.items[0].model_dump(mode="json") == make_job(1)
+
+
+def test_a_newer_coordinators_fields_are_passed_over(
+    client: Client, coordinator: Coordinator
+) -> None:
+    coordinator.expect("GET", "/v1/jobs/1", (200, make_job(1) | {"mood": "good"}))
+    assert client.job(1) == answers.Job(**make_job(1))
+
+
+@pytest.mark.parametrize("wrong", [{"job": 1}, [], make_job(1) | {"escrow": "much"}])
+def test_an_answer_that_is_none_names_its_field(
+    client: Client, coordinator: Coordinator, wrong: object
+) -> None:
+    coordinator.expect("GET", "/v1/jobs/1", (200, wrong))
+    with pytest.raises(AnswerUnreadable) as caught:
+        client.job(1)
+    assert caught.value.details["path"] == "/v1/jobs/1"
+
+
 def test_the_asynchronous_client_has_every_verb_of_the_other() -> None:
     def verbs(kind: type) -> dict[str, list[str]]:
         return {
@@ -124,17 +161,17 @@ def test_the_asynchronous_client_has_every_verb_of_the_other() -> None:
 
 def test_the_asynchronous_client_asks_and_follows(coordinator: Coordinator) -> None:
     events = b'id: 7\nevent: job-state\ndata: {"state": "completed"}\n\n'
-    coordinator.expect("GET", "/v1/jobs/3", (200, {"job": 3}))
+    coordinator.expect("GET", "/v1/jobs/3", (200, make_job(3)))
     coordinator.expect("GET", "/v1/jobs/3/events", (200, events))
 
-    async def use() -> tuple[dict[str, Any], dict[str, Any]]:
+    async def use() -> tuple[answers.Job, JobEvent]:
         async with AsyncClient(coordinator.url) as client:
             job = await client.job(3)
             return job, await anext(client.watch(3))
 
     job, event = asyncio.run(use())
-    assert job == {"job": 3}
-    assert event == {"id": "7", "event": "job-state", "data": {"state": "completed"}}
+    assert (job.job, job.escrow) == (3, 10**21)
+    assert event == JobEvent("7", "job-state", {"state": "completed"})
 
 
 def test_the_asynchronous_client_raises_the_same_errors(coordinator: Coordinator) -> None:
@@ -224,21 +261,25 @@ def test_content_of_a_job_is_stored_whole(tmp_path: Path) -> None:
     assert store.has(manifest_cid(model))
 
 
+def make_offer_state(state: str, **more: object) -> dict[str, object]:
+    return {"id": "abc", "intent": "offer:abc", "state": state, "job": None} | more
+
+
 def test_waits_until_the_offer_is_mined(client: Client, coordinator: Coordinator) -> None:
-    states = [{"state": "accepted", "job": None}, {"state": "mined", "job": 12}]
+    states = [make_offer_state("accepted"), make_offer_state("mined", job=12)]
     coordinator.expect("GET", "/v1/offers/abc", *((200, state) for state in states))
     assert client._wait_for_job("abc", 5.0) == 12
 
 
 def test_refused_offer_gives_the_reason(client: Client, coordinator: Coordinator) -> None:
-    refused = {"state": "refused", "job": None, "reason": "escrow-too-low"}
+    refused = make_offer_state("refused", reason="escrow-too-low")
     coordinator.expect("GET", "/v1/offers/abc", (200, refused))
     with pytest.raises(OfferRefused, match="escrow-too-low"):
         client._wait_for_job("abc", 5.0)
 
 
 def test_offer_that_goes_nowhere_times_out(client: Client, coordinator: Coordinator) -> None:
-    coordinator.expect("GET", "/v1/offers/abc", (200, {"state": "sent", "job": None}))
+    coordinator.expect("GET", "/v1/offers/abc", (200, make_offer_state("sent")))
     with pytest.raises(OfferTimeout):
         client._wait_for_job("abc", 0.05)
 
@@ -265,8 +306,8 @@ def test_watch_skips_pings_and_resumes_after_a_break(
     second = b'id: 2\nevent: JobStateChanged\ndata: {"state": "completed"}\n\n'
     coordinator.expect("GET", "/v1/jobs/1/events", (200, first), (200, second))
     events = client.watch(1)
-    assert next(events) == {"id": "1", "event": "RoundOpened", "data": {"round": 1}}
-    assert next(events)["data"] == {"state": "completed"}
+    assert next(events) == JobEvent("1", "RoundOpened", {"round": 1})
+    assert next(events).data == {"state": "completed"}
     resumed = coordinator.requests[-1][3]
     assert resumed["Last-Event-ID"] == "1"
 

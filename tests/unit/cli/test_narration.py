@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from commonweal.answers import Job
 from commonweal.cli.jobs import describe_job
 from commonweal.cli.narration import FAILURES, Narrator
 from commonweal.cli.output import format_tokens, print_table
@@ -148,9 +149,10 @@ def test_tokens(wei: int | str, text: str) -> None:
 
 def test_job_is_told_in_tokens_and_without_a_dump() -> None:
     job: dict[str, Any] = {"job": 1, "state": "running", "requester": "0xa", "members": 4}
+    job |= {"quantum": 1, "parameters_version": 1, "final": True}
     job |= {"finalised_rounds": 2, "failed_rounds": 1, "created_at": 0, "spec": "s"}
     job |= {"escrow": str(800 * TOKEN), "deposit": str(1000 * TOKEN), "refunded": "0"}
-    fields = describe_job({**job, "initial_model": "m", "parameters": PARAMETERS})
+    fields = describe_job(Job(**job, initial_model="m", parameters=PARAMETERS))
     assert fields["escrow"] == "800.00 of 1,000.00 tokens left, 0.00 refunded"
     assert fields["rounds"] == "2 of 10 done, 1 failed (at most 3)"
     assert fields["price"].endswith("20 % of it to validators, 2.5 % to the coordinator")

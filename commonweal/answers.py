@@ -1,13 +1,18 @@
-"""What the API answers. Money is a decimal string of wei, digests are 0x-hex, times are seconds."""
+"""What a coordinator answers, for those who give the answers and those who read them.
+
+Money is an integer of wei, and a decimal string in JSON; digests are 0x-hex, times are seconds.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 T = TypeVar("T")
-WeiText = Annotated[str, Field(description="wei, decimal", examples=["2500000000000000000"])]
+# JSON readers would round a number of wei, so it travels as a string.
+Wei = Annotated[int, PlainSerializer(str, when_used="json"), WithJsonSchema({"type": "string"})]
+WeiText = Annotated[Wei, Field(description="wei, decimal", examples=["2500000000000000000"])]
 Hex = Annotated[str, Field(description="32 bytes, hex", examples=["0x" + "ab" * 32])]
 Cid = Annotated[
     str,
@@ -48,7 +53,7 @@ class Health(Answer):
         Field(description="messages accepted and not mined; null: unknown", examples=[0]),
     ]
     sender: AddressText
-    sender_balance: Annotated[str | None, Field(description="gas money, wei; null: unknown")]
+    sender_balance: Annotated[Wei | None, Field(description="gas money, wei; null: unknown")]
 
 
 class Readiness(Answer):
@@ -74,9 +79,9 @@ class Job(Answer):
     parameters: Annotated[dict[str, Any], Field(description="as the contract's JobParameters")]
     parameters_version: int
     deposit: WeiText
-    escrow: Annotated[str, Field(description="what is left of it, wei")]
+    escrow: Annotated[Wei, Field(description="what is left of it, wei")]
     refunded: WeiText
-    quantum: Annotated[str, Field(description="wei per payment unit")]
+    quantum: Annotated[Wei, Field(description="wei per payment unit")]
     finalised_rounds: int
     failed_rounds: int
     members: Annotated[int, Field(description="indices ever handed out")]
@@ -89,9 +94,9 @@ class Member(Answer):
     provider: AddressText
     operator: AddressText
     roles: list[RoleName]
-    stake: Annotated[str, Field(description="locked for this job, wei")]
+    stake: Annotated[Wei, Field(description="locked for this job, wei")]
     active: bool
-    earned: Annotated[str, Field(description="credited in this job so far, wei")]
+    earned: Annotated[Wei, Field(description="credited in this job so far, wei")]
 
 
 class Round(Answer):
@@ -163,6 +168,25 @@ class Payment(Answer):
     final: Final
 
 
+class ClaimedMetric(Answer):
+    low: float
+    median: float
+    high: float
+    updates: Annotated[int, Field(description="how many manifests this is of")]
+
+
+class ClaimedRound(Answer):
+    round: int
+    metrics: dict[str, ClaimedMetric]
+
+
+class Claims(Answer):
+    """What trainers say of their own training on their own data. Nobody checks these figures."""
+
+    job: int
+    items: list[ClaimedRound]
+
+
 class Provider(Answer):
     provider: Annotated[str, Field(description="the owner's address")]
     operator: AddressText
@@ -175,7 +199,7 @@ class Provider(Answer):
     withdrawable_at: int
     missed_duties: Annotated[int, Field(description="in a row")]
     jailed_until: Annotated[int, Field(description="0: not jailed")]
-    slashed: Annotated[str, Field(description="taken from it so far, wei")]
+    slashed: Annotated[Wei, Field(description="taken from it so far, wei")]
     registered_at: Seconds
 
 
