@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -41,7 +40,6 @@ log = structlog.get_logger(__name__)
 Watcher = Callable[[NodeView, Sequence[Action]], None]  # told what was seen and decided
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
-_PASSING = (CommonwealError, OSError, DBAPIError)  # the latter two: a full disk
 _HEAVY = (TrainAndCommit, ScoreAndCommitBallot, ComputeAndAttestModel)
 
 
@@ -130,9 +128,7 @@ class Agent:
 
     def _observe_patiently(self, stop: threading.Event) -> None:
         retrying = Retrying(
-            retry=retry_if_exception_type(
-                (CommonwealError, OSError, DBAPIError)
-            ),  # a full disk too
+            retry=retry_if_exception_type(Exception),
             wait=wait_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
             stop=stop_when_event_set(stop),
             sleep=sleep_using_event(stop),
@@ -170,5 +166,8 @@ class Agent:
 
 def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    code = error.code if isinstance(error, CommonwealError) else "unexpected"
-    log.warning("chain not observed", code=code, attempt=state.attempt_number, reason=str(error))
+    fields = {"attempt": state.attempt_number, "reason": str(error)}
+    if isinstance(error, CommonwealError):
+        log.warning("chain not observed", code=error.code, **fields)
+    else:
+        log.warning("chain not observed", code="unexpected", exc_info=error, **fields)

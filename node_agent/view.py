@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from commonweal.adapters.chain import Block, ChainReader
+from commonweal.errors import Unavailable
 from commonweal.protocol.types import (
     Address,
     Job,
@@ -63,6 +64,12 @@ class NodeView:
 _KEPT_SECONDS = 1.0
 
 
+class ChainMoved(Unavailable):
+    """Reads at one block's number met two blocks; a moment later there is one again."""
+
+    code = "chain-moved"
+
+
 class ViewReader:
     """Reads one NodeView per block, with one `roundOf` per job that is not over."""
 
@@ -87,18 +94,34 @@ class ViewReader:
         head = self._reader.fetch_head()
         if self._last is not None and self._last.block.hash == head.hash:
             return self._last
-        if self._last is not None and head.number <= self._last.block.number:
-            self._jobs.clear()  # The chain was reorganised: what was kept may never have happened.
-            self._over.clear()
-            self._read_at = float("-inf")
+        if self._last is not None and not self._has_grown(self._last.block, head):
+            self._forget()  # What was kept may never have happened.
         if self._last is None or self._clock() - self._read_at >= _KEPT_SECONDS:
             self._account = self._reader.fetch_provider(self._provider, head.number)
             self._job_count = self._reader.fetch_job_count(head.number)
             self._read_at = self._clock()
-        self._last = NodeView(head, self._account, self._fetch_jobs(head.number, would_join))
+        try:
+            jobs = self._fetch_jobs(head.number, would_join)
+        except ChainMoved:
+            self._forget()
+            raise
+        self._last = NodeView(head, self._account, jobs)
         if not all(_is_in_flight(job) for job in self._last.jobs):
             self._read_at = float("-inf")
         return self._last
+
+    def _has_grown(self, before: Block, head: Block) -> bool:
+        """Whether `head` comes after `before` on one chain, not only by its number."""
+        if head.number == before.number + 1:
+            return head.parent_hash == before.hash
+        if head.number <= before.number:
+            return False
+        return self._reader.fetch_block(before.number).hash == before.hash
+
+    def _forget(self) -> None:
+        self._jobs.clear()
+        self._over.clear()
+        self._last = None
 
     def _fetch_jobs(self, at: int, would_join: Callable[[int], bool]) -> tuple[JobView, ...]:
         views = []
@@ -121,6 +144,9 @@ class ViewReader:
             return replace(known, round=round_)
         index = self._reader.fetch_member_index(job, self._provider, at)
         members = () if index is None else self._reader.fetch_members(job, at)
+        if index is not None and index >= len(members):
+            message = f"the chain changed while job {job} was read"
+            raise ChainMoved(message, job=job, member=index, members=len(members))
         return JobView(
             job=self._reader.fetch_job(job, at),
             round=round_,

@@ -121,7 +121,8 @@ def test_a_failing_keeper_does_not_end_the_loop() -> None:
 
 def test_waits_for_a_chain_that_is_away_and_stops_when_told() -> None:
     stop = threading.Event()
-    views = Views(make_view(make_round(Phase.COMMIT)), [Unavailable("rpc down")] * 2)
+    failures = [Unavailable("rpc down"), IndexError("a bug")]
+    views = Views(make_view(make_round(Phase.COMMIT)), failures)
 
     class Once(Work):
         def perform(self, action: Any, view: Any, now: int) -> None:

@@ -14,7 +14,7 @@ from commonweal.adapters.chain import Block
 from commonweal.errors import Unavailable
 from commonweal.protocol.types import Address, Phase
 from node_agent.sources import ContentSources
-from node_agent.view import ViewReader
+from node_agent.view import ChainMoved, ViewReader
 
 
 class Chain:
@@ -23,11 +23,15 @@ class Chain:
     def __init__(self, phase: Phase = Phase.COMMIT) -> None:
         self.asked: Counter[str] = Counter()
         self.number, self.fork, self.jobs = 10, 0, 1
+        self.members = MEMBERS
         self.round = make_round(phase)
 
     def fetch_head(self) -> Block:
-        hash_ = bytes([self.number, self.fork]) * 16
-        return Block(self.number, hash_, bytes(32), 1_000)
+        return self.fetch_block(self.number)
+
+    def fetch_block(self, number: int) -> Block:
+        hash_, parent = (bytes([each, self.fork]) * 16 for each in (number, number - 1))
+        return Block(number, hash_, parent, 1_000)
 
     def fetch_round(self, job: int, at: int) -> Any:
         self.asked["round"] += 1
@@ -48,7 +52,7 @@ class Chain:
         return 1
 
     def fetch_members(self, job: int, at: int) -> Any:
-        return MEMBERS
+        return self.members
 
     def fetch_member_nonce(self, job: int, provider: Address, at: int) -> int:
         return 0
@@ -96,7 +100,7 @@ def test_between_rounds_every_block_is_read_in_full() -> None:
     assert chain.asked["provider"] == chain.asked["jobs"] == 2
 
 
-@pytest.mark.parametrize("number", [9, 10])
+@pytest.mark.parametrize("number", [9, 10, 11, 14])
 def test_another_chain_is_read_in_full(number: int) -> None:
     chain = Chain()
     reader = make_reader(chain, Clock())
@@ -104,6 +108,25 @@ def test_another_chain_is_read_in_full(number: int) -> None:
     chain.number, chain.fork = number, 1
     look(reader)
     assert chain.asked["provider"] == chain.asked["jobs"] == 2
+
+
+def test_blocks_that_nobody_saw_are_no_other_chain() -> None:
+    chain = Chain()
+    reader = make_reader(chain, Clock())
+    look(reader)
+    chain.number = 14
+    look(reader)
+    assert chain.asked["provider"] == 1
+
+
+def test_a_chain_that_changes_between_two_reads_is_read_anew() -> None:
+    chain = Chain()
+    reader = make_reader(chain, Clock())
+    chain.members = MEMBERS[:1]  # this node's join is gone, and comes back in another block
+    with pytest.raises(ChainMoved):
+        look(reader)
+    chain.members = MEMBERS
+    assert look(reader).jobs[0].member == MEMBERS[1]
 
 
 class Announcements:
