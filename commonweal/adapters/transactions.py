@@ -241,6 +241,8 @@ class TransactionSender:
         if mined <= stored.nonce:
             with self._lock:
                 self._unblock(mined)
+                if mined < stored.nonce:
+                    self._remind(mined)
                 stored = self._reload(stored)
                 if not self._may_be_known(stored.tx_hash, unproven=False):
                     self._broadcast(stored)
@@ -248,6 +250,13 @@ class TransactionSender:
             self._outbox.discard(self._chain_id, self.address, stored)
             message = f"nonce {stored.nonce} of {stored.intent} went to another transaction"
             raise TransactionSuperseded(message, intent=stored.intent, nonce=stored.nonce)
+
+    def _remind(self, nonce: int) -> None:
+        """A reorganisation may lose what was mined, and nothing later is mined without it."""
+        first = self._outbox.find_by_nonce(self._chain_id, self.address, nonce)
+        if first is not None and not self._may_be_known(*first.hashes, unproven=True):
+            with suppress(ChainRefused, ContractReverted):
+                self._broadcast(first)
 
     def _reload(self, stored: StoredTransaction) -> StoredTransaction:
         """It may have been replaced, by another thread or process too."""

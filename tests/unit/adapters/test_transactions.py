@@ -10,7 +10,7 @@ from eth_account import Account
 from web3.exceptions import TransactionNotFound
 
 from commonweal.adapters.failover import AbsenceUnproven
-from commonweal.adapters.outbox import SIGNED, StoredTransaction
+from commonweal.adapters.outbox import MINED, SIGNED, StoredTransaction
 from commonweal.adapters.transactions import (
     TransactionPending,
     TransactionSender,
@@ -84,3 +84,16 @@ def test_while_one_endpoint_is_away_it_is_broadcast_again_all_the_same() -> None
     with pytest.raises(TransactionPending):
         send(chain, Outbox())
     assert len(chain.sent) > 1
+
+
+def test_what_a_reorganisation_lost_is_sent_again_before_what_waits_for_it() -> None:
+    lost = StoredTransaction("earlier", 2, b"\x02", b"\x02" * 32, MINED)
+
+    class WithEarlier(Outbox):
+        def find_by_nonce(self, _: int, __: str, nonce: int) -> StoredTransaction:
+            return lost if nonce == 2 else STORED
+
+    chain = Chain(2, TransactionNotFound("the node forgot both"))
+    with pytest.raises(TransactionPending):
+        send(chain, WithEarlier())
+    assert chain.sent[1:3] == [lost.signed, STORED.signed]  # after the first attempt
