@@ -24,6 +24,7 @@ const quick = [
   "Faults",
   "Juries",
   "Jurors",
+  "Lens",
   "ManyJudges",
   "Operators",
   "Parameters",

@@ -118,9 +118,8 @@ def test_verdicts_are_kept_until_their_source_changes(tmp_path: Path) -> None:
     adopt(again, found, tmp_path)
     assert again.verdict_of(found["contracts/A.sol"][0]) == "survived"
     assert again.verdict_of(found["contracts/B.sol"][0]) is None
-    assert [each.file for each in again.survivors()] == ["contracts/A.sol"]
+    assert [each.file for each in again.alive.values()] == ["contracts/A.sol"]
     again.note(found["contracts/A.sol"][0], "suspect")
-    assert again.survivors() == []
     assert len(again.alive) == 1
     again.note(found["contracts/A.sol"][0], "killed")
     assert again.alive == {}
@@ -130,7 +129,7 @@ def test_verdicts_are_kept_until_their_source_changes(tmp_path: Path) -> None:
 def test_every_survivor_is_explained() -> None:
     explained = {each.key for each in read_explanations(EXPLAINED)}
     results = read_results(RESULTS)
-    assert [each for each in results.survivors() if each.key not in explained] == []
+    assert [each for each in results.alive.values() if each.key not in explained] == []
     totals = results.totals()
     assert totals.get("survived", 0) + totals.get("suspect", 0) == len(results.alive)
 

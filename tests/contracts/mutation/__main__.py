@@ -2,8 +2,8 @@
 
 Changes the contracts in one place at a time and expects a test to fail. WORD: only files whose name
 contains one, in this order. Continues where the last run ended (bench/results/mutation.json). A
-mutant that survives the nearest tests is suspect until --again has tried it with all of them;
-whatever survives these must be killed by a new test or explained in survivors.toml.
+mutant that survives the nearest tests is suspect until --again has tried it with all of them.
+Whatever no test kills must be explained in survivors.toml.
 """
 
 import argparse
@@ -37,13 +37,14 @@ def main(arguments: Sequence[str]) -> int:
     print("\n".join([f"{len(mutations)} mutants of {len(FILES)} files", *stale]), flush=True)
     results = read_results(RESULTS)
     adopt(results, by_file, project)
-    chosen = _choose(mutations, results, options)
+    explained = {each.key for each in explanations}
+    chosen = _choose(mutations, results, options, explained)
     if options.list:
         print("\n".join(_describe(each) for each in chosen))
         return len(stale) != 0
     until = time.monotonic() + 60 * options.minutes
     _run(mutations, chosen, results, until, thorough=options.again)
-    unexplained = _report(results, {each.key for each in explanations})
+    unexplained = _report(results, explained)
     return 1 if stale or unexplained else 0
 
 
@@ -52,23 +53,29 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=1e6, help="begin none after that many")
     parser.add_argument("--sample", type=int, default=10**9, help="that many at random")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--again", action="store_true", help="what survived, with all tests")
+    parser.add_argument("--again", action="store_true", help="suspects, with all tests")
     parser.add_argument("--list", action="store_true", help="show them and run none")
     parser.add_argument("words", nargs="*", metavar="WORD")
     return parser.parse_args(arguments)
 
 
 def _choose(
-    mutations: Sequence[Mutation], results: Results, options: argparse.Namespace
+    mutations: Sequence[Mutation],
+    results: Results,
+    options: argparse.Namespace,
+    explained: set[Key],
 ) -> list[Mutation]:
-    wanted = {"suspect", "survived"} if options.again else {None}
-    chosen = [
-        each
-        for word in options.words or [""]
-        for each in mutations
-        if word in each.file and results.verdict_of(each) in wanted
-    ]
+    """With --again those that nobody has explained first, and these as often as they survive."""
+    words = options.words or [""]
+    chosen = [each for word in words for each in mutations if word in each.file]
     chosen = list(dict.fromkeys(chosen))
+    if options.again:
+        open_ = {"suspect", "survived"}
+        fresh = [m for m in chosen if m.key not in explained and results.verdict_of(m) in open_]
+        known = [m for m in chosen if m.key in explained and results.verdict_of(m) == "suspect"]
+        chosen = fresh + known
+    else:
+        chosen = [each for each in chosen if results.verdict_of(each) is None]
     if options.sample < len(chosen):
         chosen = random.Random(options.seed).sample(chosen, options.sample)
     return chosen
@@ -103,11 +110,12 @@ def _run(
 
 
 def _report(results: Results, explained: set[Key]) -> int:
-    """The number of survivors without an explanation."""
+    """The number of those that no test kills, without an explanation."""
     print(", ".join(f"{count} {what}" for what, count in results.totals().items()))
-    unexplained = [each for each in results.survivors() if each.key not in explained]
+    unexplained = [each for each in results.alive.values() if each.key not in explained]
     for each in unexplained:
-        print(f"survived: {each.file} {each.function}: {each.before}\n       -> {each.after}")
+        print(f"alive: {each.file} {each.function}: {each.before}\n    -> {each.after}")
+    print(f"{len(results.alive) - len(unexplained)} explained, {len(unexplained)} not")
     return len(unexplained)
 
 

@@ -23,7 +23,7 @@ const artifacts = known.map(({ edrArtifact }) => edrArtifact);
 const { eip712Types, ...defaults } = hre.config.test.solidity.profiles.default;
 
 // Gas for one test. Without a limit a loop that a mutant made endless goes on for minutes.
-const ENOUGH = 500_000_000n;
+const ENOUGH = 300_000_000n;
 const ENOUGH_TO_FILL_A_JOB = 4_000_000_000n;
 const gasFor = (file) => (file.endsWith("/FullJob.t.sol") ? ENOUGH_TO_FILL_A_JOB : ENOUGH);
 

@@ -65,13 +65,6 @@ class Results:
         if verdict in ("suspect", "survived"):
             self.alive[name] = _survivor_of(mutation)
 
-    def survivors(self) -> list[Survivor]:
-        return [
-            its
-            for name, its in self.alive.items()
-            if self.files[its.file].verdicts[name] == "survived"
-        ]
-
     def totals(self) -> dict[str, int]:
         return dict(sum((Counter(its.counts()) for its in self.files.values()), Counter()))
 

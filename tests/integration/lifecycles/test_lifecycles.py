@@ -109,12 +109,12 @@ class Lifecycle(AppealRules):
         stake=st.sampled_from((90 * ETHER, 200 * ETHER)),
         count=st.integers(3, PROVIDERS),
         named=st.booleans(),
-        lone=st.booleans(),
+        seats=st.sampled_from((1, 3, 5)),
     )
-    def found(self, stake: int, count: int, named: bool, lone: bool) -> None:
-        """A job with enough members to start; with a lone judge, enough are left for a jury."""
-        self.create_job(0, 0, named, 1 if lone else 3 if count < 5 else 5)
-        for provider in range(PROVIDERS if lone else count):
+    def found(self, stake: int, count: int, named: bool, seats: int) -> None:
+        """A job with enough members to start; besides a lone judge, enough for a jury."""
+        self.create_job(0, 0, named, seats)
+        for provider in range(count if seats == 3 else PROVIDERS):
             self.register(provider, BOTH, stake)
             self.join(0, provider, BOTH, 60 * ETHER)
 
