@@ -31,6 +31,7 @@ const quick = [
   "Rosters",
   "RoundFailures",
   "RoundRefusals",
+  "RoundTallies",
   "Rounds",
   "SumTree",
   "Thresholds",

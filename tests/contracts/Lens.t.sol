@@ -59,6 +59,13 @@ contract LensTest is RoundKit {
         assertEq(current().expected, 3, "expected");
     }
 
+    function test_the_last_rounds_reveals_are_not_this_ones() public {
+        whole(1, TRAINERS);
+        commit(2, both(0, 2));
+        assertEq(current().committedBitmap[0], 5, "committed");
+        assertEq(current().revealedBitmap[0], 0, "nobody has revealed");
+    }
+
     function checkSeats(uint256 committed, uint256 opened, uint256 attested) private view {
         RoundView memory shown = current();
         assertEq(shown.ballotsCommitted, committed, "sealed");

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IJobBoard, JobParameters} from "../../contracts/interfaces/IJobBoard.sol";
 import {Phase} from "../../contracts/interfaces/IRounds.sol";
 import {TRAINER, VALIDATOR} from "../../contracts/interfaces/IProviderRegistry.sol";
+import {VerdictTree} from "../../contracts/libraries/VerdictTree.sol";
 import {RoundKit} from "./support/RoundKit.sol";
 import {Vm} from "./support/Test.sol";
 
@@ -22,15 +23,19 @@ contract JudgesBeyondTheFirstWordTest is RoundKit {
     }
 
     function test_no_judge_counts_for_its_own_update() public {
-        commit(1, range(0, 130));
+        uint256[] memory first = range(1, 130); // without 1: the first word is not full
+        first[0] = 0;
+        commit(1, first);
         commit(1, range(130, TRAINERS));
+        vm.warp(current().endsAt);
+        rounds.advance(job);
         seed();
-        reveal(1, 0, range(0, 130), all(130));
+        reveal(1, 0, first, all(129));
         reveal(1, 1, range(130, TRAINERS), all(130));
         judge();
         for (uint256 seat = 0; seat < 5; ++seat) {
             assertTrue(committee[seat] > 254, "one of the last");
-            ballots[seat][committee[seat]] = 9000;
+            ballots[seat][committee[seat] - 1] = 9000;
         }
         commitBallots(1, range(0, 5));
         revealBallots(1, range(0, 5));
@@ -131,6 +136,22 @@ contract JudgesBeforeTrainersTest is RoundKit {
 
     function test_a_lone_judge_is_paid() public {
         credits(1);
+    }
+}
+
+contract LoneTrainerTest is RoundKit {
+    function test_one_verdict_is_a_tree() public {
+        deploy();
+        JobParameters memory wanted = terms(1, 1);
+        wanted.minTrainers = 1;
+        openJob(wanted, 1, 0, 1);
+        toAttest(1, 1);
+        attest(1, modelOf(1), only(0));
+        (bytes memory scores,) = expectedTally();
+        bytes32 leaf = VerdictTree.leafOf(0, updateOf(1, 0), uint256(uint16(bytes2(scores))));
+        bytes32 settlement = settlementLeaf(1, 1);
+        finalise(1);
+        assertEq(ledger.verdictRootOf(job, 1), VerdictTree.pair(leaf, settlement), "root");
     }
 }
 

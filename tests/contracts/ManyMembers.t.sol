@@ -35,6 +35,22 @@ contract ManyMembersTest is RoundKit {
         }
     }
 
+    function test_a_member_of_the_second_word_is_engaged() external {
+        commit(1, only(TRAINERS - 1));
+        assertTrue(rounds.isEngaged(job, TRAINERS - 1), "it has committed");
+        assertFalse(rounds.isEngaged(job, TRAINERS - 257), "the same bit of the first word has not");
+    }
+
+    function test_a_full_batch_is_opened_at_once() external {
+        commit(1, range(0, 256));
+        commit(1, range(256, TRAINERS));
+        seed();
+        reveal(1, 0, range(0, 256), all(256));
+        assertEq(current().reveals, 256, "reveals");
+        reveal(1, 1, range(256, TRAINERS), all(4));
+        assertEq(current().reveals, TRAINERS, "all");
+    }
+
     function test_a_member_of_the_second_word_reveals_once() external {
         commitAll();
         reveal(1, 1, range(130, TRAINERS), 1 << 129);

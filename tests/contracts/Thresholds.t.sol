@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {JobParameters} from "../../contracts/interfaces/IJobBoard.sol";
+import {IJobBoard, JobParameters} from "../../contracts/interfaces/IJobBoard.sol";
 import {FailureReason, IRounds, Phase} from "../../contracts/interfaces/IRounds.sol";
 import {RoundKit} from "./support/RoundKit.sol";
 import {Vm} from "./support/Test.sol";
@@ -149,6 +149,18 @@ contract ThresholdsTest is RoundKit {
         assertEq(phase(), uint256(Phase.None), "over");
         assertEq(current().agreedModel, bytes32(0), "agreed");
         assertEq(current().parentModel, modelOf(3), "the last");
+        assertFalse(rounds.isEngaged(job, 3), "nobody is waited for");
+        vm.warp(block.timestamp + 1 hours);
+        quit(3);
+    }
+
+    /// It does not judge.
+    function test_a_trainer_is_engaged_from_its_commitment_on() public {
+        assertFalse(rounds.isEngaged(job, 3), "before");
+        commit(1, only(3));
+        assertTrue(rounds.isEngaged(job, 3), "after");
+        refuse(abi.encodeWithSelector(IJobBoard.MemberEngaged.selector, job, 3));
+        quit(3);
     }
 }
 
