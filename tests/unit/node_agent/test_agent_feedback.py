@@ -336,3 +336,5 @@ def test_a_job_that_starts_from_a_model_with_a_past_is_neither_joined_nor_served
         with pytest.raises(JobNotServed):
             node.duties.perform(action, view, 1000)
     assert node.journal.entry(1, 1, Slot.UPDATE) is None
+    asked: Any = node.duties.data
+    assert asked.asked == PARAMETERS.max_trainers  # for memory, before anything else
