@@ -51,7 +51,8 @@ Poison = Callable[[Dataset, np.random.Generator], Dataset]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """`effort`: whether attackers train at all; it is what a round costs them.
+    """`effort`: whether attackers train at all; it is what a round costs them. `trained_rounds`:
+    in how many those who idle do train, to have something to send.
 
     `studies_validation`: whether the scene says what the job's validation set teaches.
     """
@@ -60,6 +61,7 @@ class Attack:
     craft: Craft
     poison: Poison | None = None
     effort: Literal["trains", "idles"] = "trains"
+    trained_rounds: int = 0
     studies_validation: bool = False
 
 
@@ -267,11 +269,11 @@ ATTACKS = {
         Attack("inner-product-optimised", inner_product_optimised),
         Attack("min-max", min_max),
         Attack("min-sum", min_sum),
-        Attack("mimic", mimic, effort="idles"),
+        Attack("mimic", mimic, effort="idles", trained_rounds=1),
         Attack("backdoor", backdoored, mark_pictures),
         Attack("free-rider-zero", nothing, effort="idles"),
         Attack("free-rider-noise", faint_noise, effort="idles"),
-        Attack("free-rider-stale", stale, effort="idles"),
+        Attack("free-rider-stale", stale, effort="idles", trained_rounds=1),
         Attack("free-rider-extrapolation", extrapolated, effort="idles"),
         Attack("sybil", duplicated, effort="idles"),
         Attack("sybil-jitter", duplicated_with_jitter, effort="idles"),

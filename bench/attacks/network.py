@@ -265,7 +265,12 @@ class Network:
         trainers = len(self.task.parts)
         fair = PRICE * 75 // 100 / trainers * self.task.rounds
         earned = self.ledger.paid.get(member, 0) - self.ledger.slashed.get(member, 0)
-        return earned / fair - COST[self.attack.effort]
+        return earned / fair - self._cost(self.attack)
+
+    def _cost(self, attack: Attack) -> float:
+        """Per round, in parts of an equal share of the trainers' pool."""
+        trained = attack.trained_rounds / self.task.rounds
+        return COST[attack.effort] + trained * (COST["trains"] - COST["idles"])
 
     def _measure_backdoor(self) -> float:
         """Of the marked test pictures of other classes, those taken for the target."""
