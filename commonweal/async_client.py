@@ -56,8 +56,8 @@ class AsyncClient:
     async def payments(self, job: int) -> answers.Page[answers.Payment]:
         return await asyncio.to_thread(self._client.payments, job)
 
-    async def providers(self) -> answers.Page[answers.Provider]:
-        return await asyncio.to_thread(self._client.providers)
+    async def providers(self, cursor: str | None = None) -> answers.Page[answers.Provider]:
+        return await asyncio.to_thread(self._client.providers, cursor)
 
     async def offer(self, offer_id: str) -> answers.OfferState:
         return await asyncio.to_thread(self._client.offer, offer_id)

@@ -159,8 +159,10 @@ class Client:
     def payments(self, job: int) -> answers.Page[answers.Payment]:
         return self._get(answers.Page[answers.Payment], f"/v1/jobs/{job}/payments")
 
-    def providers(self) -> answers.Page[answers.Provider]:
-        return self._get(answers.Page[answers.Provider], "/v1/providers")
+    def providers(self, cursor: str | None = None) -> answers.Page[answers.Provider]:
+        """`cursor`: the `next` of the page before."""
+        params = {"cursor": cursor} if cursor else {}
+        return self._get(answers.Page[answers.Provider], "/v1/providers", params)
 
     def offer(self, offer_id: str) -> answers.OfferState:
         """What became of a job that was offered."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from commonweal import answers
     from commonweal.client import Client
     from commonweal.estimating import Estimate
+    from commonweal.jobfile import Terms
+    from commonweal.prospects import Prospects
 
 app = typer.Typer(no_args_is_help=True, help="Write, submit, follow and cancel jobs.")
 app.command()(newjob.new)
@@ -68,16 +70,34 @@ def submit(
 
 
 @app.command()
-def estimate(file: JobFileArgument, json: opt.Json = False) -> None:
-    """What a job will move, cost and take, before anything is signed. Needs no network."""
+def estimate(
+    file: JobFileArgument,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="WEAL_URL",
+            help="Ask this coordinator, too: who could join, how long rounds take.",
+        ),
+    ] = None,
+    json: opt.Json = False,
+) -> None:
+    """What a job will move, cost and take, before anything is signed. Without --url from the file
+    alone."""
+    from commonweal.client import Client
     from commonweal.estimating import compute_estimate
     from commonweal.jobfile import load_job_file
+    from commonweal.prospects import find_prospects
 
-    found = compute_estimate(load_job_file(file))
+    job_file, prospects = load_job_file(file), None
+    found = compute_estimate(job_file)
+    if url is not None:
+        with Client(url) as client:
+            prospects = find_prospects(client, job_file.terms)
     if json:
-        print_json(asdict(found))
-    else:
-        print_fields(describe_estimate(found))
+        print_json(asdict(found) | {"prospects": None if prospects is None else asdict(prospects)})
+        return
+    outlook = {} if prospects is None else describe_prospects(prospects, job_file.terms)
+    print_fields(describe_estimate(found) | outlook)
 
 
 @app.command("list")
@@ -235,6 +255,17 @@ def describe_estimate(found: Estimate) -> dict[str, str]:
         "the job takes": f"at most {format_duration(found.longest.job)}, "
         "recruiting and failed rounds included",
     }
+
+
+def describe_prospects(found: Prospects, terms: Terms) -> dict[str, str]:
+    wanted = f"{terms.min_trainers} trainers and {terms.committee_size} seats are needed"
+    fields = {
+        "could join": f"{found.trainers} trainers and {found.validators} validators; {wanted}"
+    }
+    if found.usual_round is not None and found.usual_job is not None:
+        usual, job = format_duration(found.usual_round), format_duration(found.usual_job)
+        fields["as a rule"] = f"{usual} a round, {job} the job, by the latest rounds here"
+    return fields
 
 
 def _format_count(count: int) -> str:
