@@ -26,6 +26,7 @@ const quick = [
   "Jurors",
   "Lens",
   "ManyJudges",
+  "Nothing",
   "Operators",
   "Parameters",
   "Rosters",

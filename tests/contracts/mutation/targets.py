@@ -46,7 +46,7 @@ _NEAREST = {
     "contracts/libraries/RoundState.sol": _ROUNDS,
     "contracts/libraries/SumTree.sol": ("Rounds", "Membership", "Juries"),
     "contracts/libraries/Tally.sol": ("Rounds", "RoundTallies"),
-    "contracts/libraries/TokenTransfer.sol": ("Hostile", "ProviderRegistry"),
+    "contracts/libraries/TokenTransfer.sol": ("Hostile", "Nothing", "ProviderRegistry"),
     "contracts/libraries/VerdictTree.sol": ("Faults", "Appeals", "ManyJudges"),
     "contracts/Rounds.sol": ("Views", "ManyMembers", "Juries", *_ROUNDS),
     "contracts/RoundLens.sol": ("Lens", *_ROUNDS),
