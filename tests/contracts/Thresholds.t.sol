@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IJobBoard, JobParameters} from "../../contracts/interfaces/IJobBoard.sol";
 import {FailureReason, IRounds, Phase} from "../../contracts/interfaces/IRounds.sol";
+import {VerdictTree} from "../../contracts/libraries/VerdictTree.sol";
 import {RoundKit} from "./support/RoundKit.sol";
 import {Vm} from "./support/Test.sol";
 
@@ -127,6 +128,36 @@ contract ThresholdsTest is RoundKit {
         reveal(1, 0, range(0, TRAINERS), 4);
         refuse(abi.encodeWithSelector(IRounds.AlreadyRevealed.selector, 2));
         reveal(1, 0, range(0, TRAINERS), 5);
+    }
+
+    function test_reveals_in_two_calls_make_one_tree() public {
+        toReveal(1, TRAINERS);
+        reveal(1, 0, range(0, TRAINERS), 10);
+        reveal(1, 0, range(0, TRAINERS), 5);
+        judge();
+        commitBallots(1, range(0, 3));
+        revealBallots(1, range(0, 3));
+        attest(1, modelOf(1), range(0, 3));
+        (bytes memory scores,) = expectedTally();
+        bytes32[] memory leaves = new bytes32[](TRAINERS);
+        for (uint256 i = 0; i < TRAINERS; ++i) {
+            leaves[i] = VerdictTree.leafOf(i, updateOf(1, i), uint256(uint8(scores[2 * i])) << 8 | uint8(scores[2 * i + 1]));
+        }
+        bytes32 settlement = settlementLeaf(7, TRAINERS);
+        finalise(1);
+        assertEq(ledger.verdictRootOf(job, 1), VerdictTree.pair(VerdictTree.rootOf(leaves), settlement), "root");
+    }
+
+    /// Whoever is named twice is left out once.
+    function test_a_jury_leaves_each_out_once() public view {
+        uint16[] memory excluded = new uint16[](4);
+        (excluded[0], excluded[1], excluded[2], excluded[3]) = (1, 1, 3, 1);
+        for (uint256 seed_ = 0; seed_ < 8; ++seed_) {
+            uint16[] memory drawn = board.drawJury(job, 3, bytes32(seed_), excluded);
+            assertEq(drawn.length, 2, "jurors");
+            assertEq(uint256(drawn[0]) + drawn[1], 2, "0 and 2");
+            assertTrue(drawn[0] != drawn[1], "not one twice");
+        }
     }
 
     /// It had nothing to judge yet.
