@@ -394,4 +394,20 @@ contract MembershipTest is BoardKit {
         assertEq(board.drawCommittee(99, 5, 0).length, 0);
         assertEq(board.operatorsOf(99, hex"0000")[0], address(0));
     }
+
+    function test_whoever_has_the_least_weight_is_left_out_of_juries_too() external {
+        JobParameters memory asked = terms();
+        asked.minStake = 1e9;
+        uint256 small = post(asked);
+        for (uint256 i = 1; i < 4; ++i) {
+            enrol(i, BOTH, STAKE);
+            join(small, i, BOTH, 1e9);
+        }
+        uint16[] memory excluded = new uint16[](1);
+        for (uint256 seed = 0; seed < 20; ++seed) {
+            uint16[] memory drawn = board.drawJury(small, 3, keccak256(abi.encode(seed)), excluded);
+            assertEq(drawn.length, 2, "the other two");
+            assertTrue(drawn[0] != 0 && drawn[1] != 0, "not the one that is left out");
+        }
+    }
 }
