@@ -107,7 +107,7 @@ def update_size(spec: JobSpec) -> int:
     if isinstance(spec.encoding, FloatEncoding):
         return encoded_size(shapes, _KINDS[spec.encoding.kind])
     code = _code(spec.encoding, parameter_count(shapes))
-    return code.size(code.most if isinstance(code, SparseCode) else parameter_count(shapes))
+    return code.largest if isinstance(code, SparseCode) else code.size(parameter_count(shapes))
 
 
 @cache

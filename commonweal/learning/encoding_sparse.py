@@ -53,6 +53,15 @@ class SparseCode:
         unary, low = _bits(count, self.length)
         return _COUNT.size + _bytes(unary) + _bytes(count * low) + self.values.size(count)
 
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest payload: fewer values may take more, since each has more low bits.
+
+        With so many low bits, the size grows with the number of values.
+        """
+        lows = range(self.length.bit_length())
+        return max(self.size(min(self.most, self.length >> low)) for low in lows)
+
     def encode(self, vector: Values) -> bytes:
         """`vector` (length,) finite; what is not among the greatest magnitudes is left out."""
         positions = _find_greatest(vector, self.most)

@@ -273,6 +273,7 @@ class Lifecycle(AppealRules):
         self.play_a_good_round(choice, seed)
         if self._disputable():
             self.appeal(8 * seed + 1, 0)
+        if self.model.trials:  # the board may have refused the appeal
             plan = JuryPlan(1.0, 1.0 if overturn else 0.0, seed % 4 == 0, seed)
             self.judge(8 * len(self.model.trials) - 7, 8, plan, 0)
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from learning_samples import MODEL, SPEC, random_weights
 
@@ -212,7 +212,17 @@ def test_sparse_vectors_of_any_size_come_back(
     assert len(kept) == min(code.most, np.count_nonzero(vector))
     assert (np.sign(decoded[kept]) == np.sign(vector[kept])).all()
     assert code.encode(decoded) == payload
-    assert len(payload) == code.size(len(kept)) <= code.size(code.most)
+    assert len(payload) == code.size(len(kept)) <= code.largest
+
+
+@settings(max_examples=100, deadline=None)
+@given(length=st.integers(1, 300), most=st.integers(1, 300), bits=st.sampled_from([8, 4]))
+@example(length=19, most=10, bits=4)  # nine values take a byte more than ten
+def test_the_largest_payload_is_the_largest(length: int, most: int, bits: int) -> None:
+    most = min(most, length)
+    for values in (FloatCode(), BlockCode(bits, 16, without_zero=True)):
+        code = SparseCode(length, most, values)
+        assert code.largest == max(code.size(count) for count in range(most + 1))
 
 
 @settings(max_examples=200, deadline=None)
