@@ -13,6 +13,7 @@ from pathlib import Path
 
 from node_agent import duties
 from node_agent.cli import start
+from node_agent.logs import configure_logging
 from node_agent.trainer import derive_seed
 
 
@@ -24,6 +25,7 @@ def skew(seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    configure_logging()
     skew(float(sys.argv[2]))
     duties.derive_seed = lambda spec, purpose, _job, *place: derive_seed(spec, purpose, 1, *place)
     start(Path(sys.argv[1]), direct=False)

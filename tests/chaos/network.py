@@ -60,10 +60,10 @@ class Coordinator:
             )
 
     def is_up(self) -> bool:
-        endpoint = self.folder / "endpoint"
-        if endpoint.exists():
-            self.url = endpoint.read_text().strip()
-        return endpoint.exists()
+        with suppress(FileNotFoundError):
+            self.url = (self.folder / "endpoint").read_text().strip()
+            return True
+        return False
 
     def leads(self) -> bool:
         with suppress(httpx.HTTPError, ValueError):
