@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from commonweal.learning.training import TrainingProgress
+from commonweal.liveview import LiveView
 from commonweal.protocol.types import Phase, Wei
 from node_agent.chainlog import ChainLog
 from node_agent.dashboard import Dashboard, JobRow, RoundResult, note_progress, observe
@@ -27,31 +25,16 @@ from node_agent.view import NodeView
 _TOKEN = 10**18  # wei
 _BAR = 24
 _MOST_JOBS = 8
-_PER_SECOND = 4
 _COLOURS = {"verified": "green", "rejected": "yellow", "invalid": "red", "round failed": "red"}
 
 
-class LiveScreen(AbstractContextManager["LiveScreen"]):
+class LiveScreen(LiveView):
     """Drawn while it is entered; fed by the agent's loop and the trainer, both in one thread."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._dashboard = Dashboard()
-        self._live = Live(
-            console=console, get_renderable=self.render, refresh_per_second=_PER_SECOND
-        )
-
-    def __enter__(self) -> LiveScreen:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._live.stop()
+        super().__init__(console)
 
     def watch(self, chain_log: ChainLog, view: NodeView, actions: Sequence[Action]) -> None:
         at = view.block.number

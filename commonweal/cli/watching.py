@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
@@ -23,6 +21,7 @@ from commonweal.charts import draw_curve
 from commonweal.cli.narration import FAILURES, UNREADABLE, Narrator
 from commonweal.cli.output import format_tokens
 from commonweal.errors import CommonwealError
+from commonweal.liveview import LiveView
 from commonweal.protocol.commitments import unpack_scores
 from commonweal.protocol.types import Verdict
 
@@ -83,7 +82,7 @@ def _count(scores: str) -> dict[Verdict, int]:
     return {verdict: found.count(verdict) for verdict in Verdict if verdict in found}
 
 
-class LiveWatch(AbstractContextManager["LiveWatch"]):
+class LiveWatch(LiveView):
     """Drawn while it is entered; `take` is given every event of the job, from the first on."""
 
     def __init__(
@@ -97,19 +96,7 @@ class LiveWatch(AbstractContextManager["LiveWatch"]):
         self._narrator, self._progress = Narrator(), Progress(job)
         self._curves: Curves = {}
         self._fetched_at = float("-inf")
-        self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
-
-    def __enter__(self) -> LiveWatch:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._live.stop()
+        super().__init__(console)
 
     def take(self, event: Mapping[str, Any], *, is_last: bool = False) -> None:
         line = self._narrator.describe(event)

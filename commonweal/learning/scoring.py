@@ -263,10 +263,7 @@ def _measure(
     reference = _train_reference(spec, parent, data, seed)
     floor = _noise_floor(units.shape[1])
     cosines = (units @ reference).astype(np.float64)
-    trust = np.where(cosines > floor, cosines, 0.0)
-    # A group that failed before must not vouch for itself in a round where directions are few.
-    failed = [memory.standing.get(member, np.inf) <= floor for member in members]
-    trust[[at for at, m in enumerate(members) if m in copies or failed[at]]] = 0.0
+    trust = _compute_trust(members, cosines, copies, memory, floor)
     pairs = (units @ units.T).astype(np.float64)
     np.fill_diagonal(pairs, 0.0)
     known = np.array([memory.standing.get(member, 0.0) > floor for member in members], bool)
@@ -275,11 +272,33 @@ def _measure(
     harm = compute_leave_one_out(Coalitions(spec, parent, units, norms, data), trust > 0)
     agreement = _agree(cosines, pairs, trust)
     agreeing = np.flatnonzero((agreement > _OPPOSED) & (structure > floor))
-    size = float(np.median(norms)) if len(norms) else 0.0
-    models = (move(parent, size * unit) for unit in units[agreeing])
-    marked = find_triggered(spec, models, data)
-    agreement[agreeing[marked]] -= _MARKED
+    agreement[agreeing[_find_marked(spec, parent, view, agreeing, data)]] -= _MARKED
     return Measurement(members, copies, turned, norms, agreement, structure, harm, floor)
+
+
+def _compute_trust(
+    members: Sequence[int],
+    cosines: Values,
+    copies: frozenset[int],
+    memory: ScoringMemory,
+    floor: float,
+) -> Values:
+    """How much each update vouches for others, (n,): its cosine to the reference, above noise.
+
+    A group that failed before must not vouch for itself in a round where directions are few.
+    """
+    failed = [memory.standing.get(member, np.inf) <= floor for member in members]
+    barred = np.array(failed, np.bool) | np.array([m in copies for m in members], np.bool)
+    return np.where((cosines > floor) & ~barred, cosines, 0.0)
+
+
+def _find_marked(
+    spec: JobSpec, parent: Weights, view: _View, agreeing: NDArray[np.int64], data: Dataset
+) -> NDArray[np.bool]:
+    """Which of the `agreeing` updates (indices) share a trigger; each as long as the median."""
+    size = float(np.median(view.norms)) if len(view.norms) else 0.0
+    models = (move(parent, size * unit) for unit in view.units[agreeing])
+    return find_triggered(spec, models, data)
 
 
 def _train_reference(spec: JobSpec, parent: Weights, data: Dataset, seed: int) -> Vectors:

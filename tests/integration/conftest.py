@@ -1,4 +1,4 @@
-"""A real Hardhat node with the contracts on it, for all tests of a module."""
+"""A real Hardhat node with the contracts on it, and a coordinator, for all tests of a module."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contracts_stage import Stage
+from contracts_stage import ETHER, Stage, Worker
+from coordinator_stage import Coordinator, Troupe, recruit
 from eth_account import Account
 from sqlalchemy import create_engine
 
@@ -33,3 +34,32 @@ def stage(local_chain: LocalChain, tmp_path_factory: pytest.TempPathFactory) -> 
     engine = create_engine(f"sqlite:///{tmp_path_factory.mktemp('stage')}/outbox.sqlite")
     create_outbox_tables(engine)
     return Stage(local_chain.rpc_url, deployment, deployer, engine)
+
+
+@pytest.fixture(scope="module")
+def coordinator(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
+    coordinator = Coordinator(stage, tmp_path_factory.mktemp("coordinator"))
+    coordinator.start()
+    yield coordinator
+    coordinator.close()
+
+
+@pytest.fixture(scope="module")
+def workers(stage: Stage) -> list[Worker]:
+    """Rich enough for every job of this module."""
+    return [stage.worker(stake=10_000 * ETHER) for _ in range(4)]
+
+
+@pytest.fixture
+def troupe(stage: Stage, coordinator: Coordinator, workers: list[Worker]) -> Troupe:
+    """A job in its first COMMIT phase."""
+    troupe = recruit(stage, coordinator, workers)
+    coordinator.wait_phase(troupe.job, 1, "commit")
+    return troupe
+
+
+@pytest.fixture
+def another(stage: Stage, tmp_path: Path) -> Iterator[Coordinator]:
+    coordinator = Coordinator(stage, tmp_path)
+    yield coordinator
+    coordinator.close()

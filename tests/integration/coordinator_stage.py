@@ -255,6 +255,16 @@ class Troupe:
         return {"kind": "model-attestation", **slot, **signed}
 
 
+def recruit(stage: Stage, coordinator: Coordinator, workers: list[Worker]) -> Troupe:
+    """A job whose four members joined through the coordinator."""
+    later = stage.reader.fetch_head().timestamp + 3_600
+    job = stage.create_job(stage.account(), recruit_until=later)
+    troupe = Troupe(stage, job, workers)
+    ids = [coordinator.accept(troupe.join(worker))[0] for worker in troupe.workers]
+    coordinator.wait_mined(ids)
+    return troupe
+
+
 def play_round(coordinator: Coordinator, troupe: Troupe, round_: int, model: bytes) -> None:
     """Everybody honest, from COMMIT to the model, by posted messages alone."""
     job, members = troupe.job, troupe.members()

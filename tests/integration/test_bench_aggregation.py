@@ -1,10 +1,9 @@
 """The aggregation bench runs through against the peers, and everything in it is exact."""
 
 import json
-import subprocess
-import sys
 
 import pytest
+from benches import run_bench
 
 from bench.aggregation.ours import RULES
 
@@ -14,10 +13,7 @@ NEEDED = {"rule", "n", "params", "ours_gbps", "peer", "peer_gbps", "read_gbps", 
 
 @pytest.mark.timeout(1800)  # the peers may have to be installed first
 def test_quick_run_gives_exact_rows_that_the_peers_agree_with():
-    command = [sys.executable, "-m", "bench.aggregation", "--quick", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    rows = json.loads(done.stdout)
+    rows = json.loads(run_bench("aggregation", "--quick", "--json", timeout=1800))
     cases = [row for row in rows if "exact" in row]
     assert {row["rule"] for row in cases} == set(RULES)
     assert all(row.keys() >= NEEDED and row["exact"] for row in cases)

@@ -1,11 +1,10 @@
 """The attack lab as a command, in its quick form: that it runs, resumes and says what it must."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from benches import start_bench
 
 pytestmark = pytest.mark.integration
 
@@ -26,9 +25,9 @@ FIELDS = {
 
 
 def run(folder: Path) -> tuple[list[dict[str, object]], str]:
-    command = [sys.executable, "-m", "bench.attacks", "--quick", "--json", "--out", str(folder)]
-    command += ["--attack", "sign-flip", "backdoor"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=900)
+    arguments = ("--quick", "--json", "--out", folder, "--attack", "sign-flip", "backdoor")
+    done = start_bench("attacks", *arguments, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout), done.stderr
 
 

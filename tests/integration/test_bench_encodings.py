@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from benches import run_bench, start_bench
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.integration
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench.encodings", *arguments]
-    return subprocess.run(
-        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=280, check=False
-    )
+SECONDS = 280
 
 
 def test_quick_run_prints_a_row_per_setting(tmp_path: Path) -> None:
-    done = run("--quick", "--json", "--output", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout)
+    arguments = ("--quick", "--json", "--output", tmp_path)
+    rows = json.loads(run_bench("encodings", *arguments, timeout=SECONDS))
     assert {"encoding", "bytes", "times_smaller", "accuracy", "fp32_accuracy"} <= rows[0].keys()
     by_name = {(row["table"], row["encoding"]): row for row in rows}
     first = by_name["encodings", "fp32"]
@@ -37,7 +28,8 @@ def test_quick_run_prints_a_row_per_setting(tmp_path: Path) -> None:
 
 
 def test_missing_data_are_named(tmp_path: Path) -> None:
-    done = run("--data", str(tmp_path), "--output", str(tmp_path), "--json")
+    arguments = ("--data", tmp_path, "--output", tmp_path, "--json")
+    done = start_bench("encodings", *arguments, timeout=SECONDS)
     assert done.returncode != 0
     assert "dataset-fashion-mnist" in done.stderr
     assert "Traceback" not in done.stderr

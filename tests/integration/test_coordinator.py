@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from contracts_stage import ETHER, TERMS, Stage, Worker, word
@@ -19,41 +15,17 @@ from coordinator_stage import (
     Troupe,
     make_offer,
     play_round,
+    recruit,
     text,
     wait_for,
 )
 from fastapi.openapi.models import OpenAPI
 
-from commonweal.adapters.keystore import store_key
 from commonweal.protocol import signing
 from commonweal.protocol.cids import compute_cid
 from commonweal.protocol.types import Address, Member
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
-
-
-@pytest.fixture(scope="module")
-def coordinator(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
-    coordinator = Coordinator(stage, tmp_path_factory.mktemp("coordinator"))
-    coordinator.start()
-    yield coordinator
-    coordinator.close()
-
-
-@pytest.fixture(scope="module")
-def workers(stage: Stage) -> list[Worker]:
-    """Rich enough for every job of this module."""
-    return [stage.worker(stake=10_000 * ETHER) for _ in range(4)]
-
-
-def recruit(stage: Stage, coordinator: Coordinator, workers: list[Worker]) -> Troupe:
-    """A job whose four members joined through the coordinator."""
-    later = stage.reader.fetch_head().timestamp + 3_600
-    job = stage.create_job(stage.account(), recruit_until=later)
-    troupe = Troupe(stage, job, workers)
-    ids = [coordinator.accept(troupe.join(worker))[0] for worker in troupe.workers]
-    coordinator.wait_mined(ids)
-    return troupe
 
 
 def is_final(coordinator: Coordinator, path: str) -> bool:
@@ -97,14 +69,6 @@ def test_a_job_runs_from_joining_to_its_last_round_by_messages_alone(
     assert indexed == chain
     shown = coordinator.get(f"/v1/jobs/{job}")
     assert int(shown["escrow"]) == stage.reader.fetch_job(job, stage.now).escrow
-
-
-@pytest.fixture
-def troupe(stage: Stage, coordinator: Coordinator, workers: list[Worker]) -> Troupe:
-    """A job in its first COMMIT phase."""
-    troupe = recruit(stage, coordinator, workers)
-    coordinator.wait_phase(troupe.job, 1, "commit")
-    return troupe
 
 
 def refusal(coordinator: Coordinator, message: Json | list[Json]) -> tuple[int, str, Json]:
@@ -410,118 +374,6 @@ def test_uploads_leave_the_disk_its_reserve(another: Coordinator) -> None:
     response = another.http.put(path, content=b"block", headers=session)
     assert (response.status_code, response.json()["code"]) == (507, "store-full")
     assert response.json()["reserve"] == 10**18
-
-
-@pytest.fixture
-def another(stage: Stage, tmp_path: Path) -> Iterator[Coordinator]:
-    coordinator = Coordinator(stage, tmp_path)
-    yield coordinator
-    coordinator.close()
-
-
-def test_several_keys_are_watched_one_by_one_and_the_first_signs_receipts(
-    stage: Stage, another: Coordinator, workers: list[Worker]
-) -> None:
-    more = stage.account()
-    file = another.folder / "more.json"
-    store_key(file, "test", bytes(more.key), light=True)
-    another.options = {"--more-keystores": file}
-    another.start()
-    wait_for(lambda: another.get("/health")["lag"] == 0, what="catching up")
-    recruit(stage, another, workers)
-    assert another.get("/health")["sender"] == another.account.address
-
-    def find_pending() -> dict[str, str]:
-        lines = another.http.get("/metrics").text.splitlines()
-        return dict(x.rsplit(" ", 1) for x in lines if x.startswith("commonweal_outbox_pending"))
-
-    senders = {
-        f'commonweal_outbox_pending{{sender="{account.address}"}}': "0.0"
-        for account in (another.account, more)
-    }
-    wait_for(lambda: find_pending() == senders, what="an empty outbox")
-    assert more.key.hex().removeprefix("0x") not in another.log
-
-
-def test_killed_between_accepting_and_sending_it_sends_after_its_restart(
-    stage: Stage, another: Coordinator, workers: list[Worker]
-) -> None:
-    another.options = {"--relay-delay": 60}
-    another.start()
-    wait_for(lambda: another.get("/health")["lag"] == 0, what="catching up")
-    troupe = recruit(stage, another, workers)
-    another.wait_phase(troupe.job, 1, "commit")
-    (waiting,) = another.accept(troupe.commit(1, 2, troupe.members()[2]))
-    assert another.get(f"/v1/messages/{waiting}")["state"] == "accepted"
-    another.stop(signal.SIGKILL)
-    assert stage.round(troupe.job).commits == 0
-    another.options = {"--relay-delay": 0.1}
-    another.start()
-    another.wait_mined([waiting])
-    assert stage.round(troupe.job).committed == {2}
-
-
-def test_on_an_empty_database_in_mid_job_it_catches_up_and_carries_on(
-    stage: Stage, coordinator: Coordinator, another: Coordinator, troupe: Troupe
-) -> None:
-    members = troupe.members()
-    commits = [troupe.commit(1, member, worker) for member, worker in members.items()]
-    coordinator.wait_mined(coordinator.accept(commits))
-    another.start()
-    another.wait_phase(troupe.job, 1, "reveal")
-    another.wait_mined(another.accept([troupe.reveal(1, member) for member in members]))
-    for path in ("", "/members", "/rounds", "/rounds/1/updates"):
-        url = f"/v1/jobs/{troupe.job}{path}"
-        wait_for(lambda url=url: another.get(url) == coordinator.get(url), what=url)  # type: ignore[misc]
-    assert another.stop() == 0
-    before = (another.folder / "log").stat().st_size
-    done = subprocess.run(another.command("reindex"), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "events indexed" in done.stdout
-    assert (another.folder / "log").stat().st_size == before
-
-
-def test_it_ends_on_a_signal_and_takes_its_endpoint_away(another: Coordinator) -> None:
-    another.start()
-    endpoint = another.folder / "data" / "endpoint"
-    with another.http.stream("GET", "/v1/jobs/1/events"):
-        assert another.stop(signal.SIGINT) == 0
-    assert not endpoint.exists()
-    assert "Traceback" not in another.log
-    assert another.account.key.hex() not in another.log
-
-
-def test_a_start_that_cannot_work_says_why(coordinator: Coordinator, another: Coordinator) -> None:
-    port = coordinator.http.base_url.port
-    (another.folder / "wrong").write_text("wrong\n")
-    deployment = another.stage.deployment
-    foreign, moved = another.folder / "foreign.json", another.folder / "moved.json"
-    replace(deployment, chain_id=5).save(foreign)
-    addresses = {**deployment.contracts, "Rounds": deployment["Faults"]}
-    replace(deployment, contracts=addresses).save(moved)
-    database = f"sqlite:///{coordinator.folder / 'data' / 'coordinator.db'}"
-    numbers = {"wrong-chain": ("31337", "5"), "port-in-use": (str(port),)}
-    cases = {
-        ("--port", port): "port-in-use",
-        ("--password-file", another.folder / "wrong"): "password-wrong",
-        ("--rpc-url", "http://127.0.0.1:1"): "chain-unavailable",
-        ("--deployment", another.folder / "none.json"): "deployment-not-found",
-        ("--port", 70_000): "invalid-settings",
-        ("--more-keystores", another.folder / "key.json"): "invalid-settings",
-        ("--deployment", foreign): "wrong-chain",
-        ("--deployment", moved, "--database-url", database): "database-of-another-network",
-    }
-    for options, code in cases.items():
-        command = another.run_command(*options)
-        if "--rpc-url" in options:  # endpoints add up: only the one that is away may be left
-            first = command.index("--rpc-url")
-            del command[first : first + 2]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 1, done.stderr
-        last = done.stderr.splitlines()[-1]
-        assert last.startswith(f"{code}: "), done.stderr
-        assert set(numbers.get(code, ())) <= set(re.findall(r"\d+", last)), last
-        assert "Traceback" not in done.stderr
 
 
 def members_of(stage: Stage, job: int, owner: Address) -> list[Member]:

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from benches import run_bench
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 def test_the_quick_bench_serves_every_agent_and_indexes_every_event() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.coordinator", "--quick", "--json"],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    results = json.loads(done.stdout)
+    results = json.loads(run_bench("coordinator", "--quick", "--json", timeout=250))
     [indexing] = results["indexing"]
     assert indexing["rows"] > indexing["events"] >= 2_000
     assert indexing["events_per_s"] > 0
