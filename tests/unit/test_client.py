@@ -148,6 +148,18 @@ def test_an_answer_that_is_none_names_its_field(
     assert caught.value.details["path"] == "/v1/jobs/1"
 
 
+def test_in_a_notebook_whose_loop_runs_already_both_clients_work(coordinator: Coordinator) -> None:
+    coordinator.expect("GET", "/v1/jobs/1", (200, make_job(1)))
+
+    async def cell() -> tuple[int, int]:
+        with Client(coordinator.url) as client:
+            first = client.job(1).job
+        async with AsyncClient(coordinator.url) as client_:
+            return first, (await client_.job(1)).job
+
+    assert asyncio.run(cell()) == (1, 1)
+
+
 def test_the_asynchronous_client_has_every_verb_of_the_other() -> None:
     def verbs(kind: type) -> dict[str, list[str]]:
         return {
