@@ -121,12 +121,14 @@ class Engine:
         self._wake.set()
 
     def catch_up(self, timeout: float = 2.0) -> None:
-        """Returns after a look at the chain that began after this call, or after `timeout`.
+        """Returns when all is followed that the chain has now, or after `timeout`.
 
-        At once if many wait for it already.
+        Whoever does not lead waits for what the leader writes. At once if many wait already.
+        Raises ChainUnavailable.
         """
+        head = self._reader.fetch_head().number
         self._wake.set()
-        self._ticks.wait(timeout)
+        self._ticks.wait(timeout, lambda: self.indexed >= head)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 MOST_WAITING = 8  # of the threads that answer requests, of which there are forty
 
@@ -26,20 +27,24 @@ class Ticks:
             self._is_stopped = True
             self._condition.notify_all()
 
-    def wait(self, timeout: float) -> bool:
-        """Whether a look that began after this call has ended.
+    def wait(self, timeout: float, until: Callable[[], bool] = lambda: True) -> bool:
+        """Whether a look that began after this call has ended, and `until` holds after one.
 
         Not if `timeout` seconds were too few for it, or at once if enough others wait already.
         """
         if not self._places.acquire(blocking=False):
             return False
         try:
-            return self._wait(timeout)
+            return self._wait(timeout, until)
         finally:
             self._places.release()
 
-    def _wait(self, timeout: float) -> bool:
+    def _wait(self, timeout: float, until: Callable[[], bool]) -> bool:
         with self._condition:
             target = self._count + 2  # one look may be half done
-            self._condition.wait_for(lambda: self._count >= target or self._is_stopped, timeout)
-            return self._count >= target
+
+            def is_done() -> bool:
+                return self._count >= target and until()
+
+            self._condition.wait_for(lambda: is_done() or self._is_stopped, timeout)
+            return is_done()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,22 @@ def test_messages_accepted_by_one_are_sent_by_the_other_after_kill_9(
     assert time.monotonic() - killed < TAKEOVER_SECONDS
     second.wait_mined(ids)
     assert stage.round(troupe.job).commits == len(commits)
+
+
+def test_what_the_leader_has_not_written_yet_is_waited_for(
+    stage: Stage, pair: tuple[Coordinator, Coordinator]
+) -> None:
+    first, second = pair
+    worker = stage.worker(stake=10_000 * ETHER)
+    wait_for(lambda: second.get("/health")["lag"] == 0, what="following")
+    assert first.process is not None
+    first.process.send_signal(signal.SIGSTOP)
+    later = stage.reader.fetch_head().timestamp + 3_600
+    job = stage.create_job(stage.account(), recruit_until=later)
+    going_on = threading.Timer(0.7, first.process.send_signal, [signal.SIGCONT])
+    going_on.start()
+    second.wait_mined(second.accept(Troupe(stage, job, [worker]).join(worker)))
+    going_on.join()
 
 
 def test_a_leader_that_stops_in_order_hands_over_and_comes_back_as_the_second(

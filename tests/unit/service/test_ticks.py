@@ -40,3 +40,25 @@ def test_a_look_that_had_begun_before_does_not_count() -> None:
         time.sleep(0.1)
         ticks.note()
         assert answer.result() is False
+
+
+def test_what_is_waited_for_may_take_several_looks() -> None:
+    ticks, seen = Ticks(), 0
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ticks.wait, 60, lambda: seen >= 5)
+        while not answer.done():
+            seen += 1
+            ticks.note()
+            time.sleep(0.02)
+        assert answer.result() is True
+    assert seen >= 5
+
+
+def test_what_never_comes_is_waited_for_until_the_time_is_over() -> None:
+    ticks = Ticks()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ticks.wait, 0.5, lambda: False)
+        while not answer.done():
+            ticks.note()
+            time.sleep(0.01)
+        assert answer.result() is False
