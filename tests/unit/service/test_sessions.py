@@ -137,7 +137,7 @@ def test_a_challenge_is_good_for_two_minutes_and_only_where_it_was_made(
 def test_a_challenge_is_no_token_and_a_token_no_challenge(sessions: s.Sessions) -> None:
     challenge = sessions.make_challenge()
     session = sessions.open(sign(challenge))
-    for token in (challenge.nonce, session.token[:-1] + "_", "", "x" * 500, "ü"):
+    for token in (challenge.nonce, session.token[:-1], session.token[1:], "", "x" * 500, "ü"):
         with pytest.raises(s.SessionUnknown):
             sessions.read(token)
     with pytest.raises(s.ChallengeUnknown):
