@@ -142,6 +142,8 @@ def measure(options: argparse.Namespace, folder: Path) -> tuple[list[Row], list[
 def main() -> int:
     """Exit status 1 if a result is not exact or, in full, a target is missed."""
     options = _parse()
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="aggregation-", dir=options.folder) as folder:
         rows, memory = measure(options, Path(folder))
     if not options.quick:

@@ -60,6 +60,7 @@ class Run:
 def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     runs = list(dict.fromkeys(_plan(options)))
+    options.out.mkdir(parents=True, exist_ok=True)
     cache = options.out / "attacks.jsonl"
     if options.fresh:
         cache.unlink(missing_ok=True)

@@ -32,11 +32,12 @@ def run(folder: Path) -> tuple[list[dict[str, object]], str]:
 
 
 def test_the_quick_lab_gives_a_row_per_attack_and_goes_on_where_it_was(tmp_path: Path) -> None:
-    rows, progress = run(tmp_path)
+    folder = tmp_path / "new" / "results"
+    rows, progress = run(folder)
     assert [row["attack"] for row in rows] == ["sign-flip", "backdoor"]
     assert all(row.keys() >= FIELDS for row in rows)
     assert len(progress.splitlines()) == 4  # two attacks and two runs without any
-    assert json.loads((tmp_path / "attacks.json").read_text()) == rows
-    again, progress = run(tmp_path)
+    assert json.loads((folder / "attacks.json").read_text()) == rows
+    again, progress = run(folder)
     assert again == rows
     assert not progress
