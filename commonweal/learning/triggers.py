@@ -35,8 +35,9 @@ def find_triggered(spec: JobSpec, models: Iterable[Weights], data: Dataset) -> N
 
     One model alone proves nothing: fewer than four are never suspected.
     """
-    covered = _cover(_sample(data, _SAMPLES))
-    pulls = [_pull(spec, model, covered) for model in models]
+    sample = _sample(data, _SAMPLES)
+    covered = _cover(sample)
+    pulls = [_pull(spec, model, covered, len(sample)) for model in models]
     return _share_one(np.stack(pulls)) if len(pulls) >= _FEW else np.zeros(len(pulls), np.bool)
 
 
@@ -45,8 +46,8 @@ def _sample(data: Dataset, size: int) -> NDArray[np.float32]:
     return data.x[rows]
 
 
-def _cover(x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """The samples as they are, then once for each part set to the greatest value of all."""
+def _cover(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The samples as they are, then once for each part set to the greatest value of all, in one."""
     flat = x.reshape(len(x), -1)
     cuts = np.linspace(0, flat.shape[1], min(_PARTS, flat.shape[1]) + 1).astype(np.int64)
     sets = [x]
@@ -54,13 +55,13 @@ def _cover(x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         painted = flat.copy()
         painted[:, start:end] = flat.max()
         sets.append(painted.reshape(x.shape))
-    return sets
+    return np.concatenate(sets)
 
 
-def _pull(spec: JobSpec, model: Weights, covered: list[NDArray[np.float32]]) -> Values:
+def _pull(spec: JobSpec, model: Weights, covered: NDArray[np.float32], samples: int) -> Values:
     """How much likelier each class becomes by covering each part, (parts, classes)."""
-    seen = predict(spec, model, np.concatenate(covered))
-    means = seen.reshape(len(covered), -1, seen.shape[1]).mean(axis=1)
+    seen = predict(spec, model, covered)
+    means = seen.reshape(-1, samples, seen.shape[1]).mean(axis=1)
     pull: Values = (means[1:] - means[0]).astype(np.float32)
     return pull
 
