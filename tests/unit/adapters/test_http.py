@@ -48,7 +48,7 @@ def _answer(body: bytes) -> Behaviour:
 
 
 def _read_nothing(connection: socket.socket) -> None:
-    time.sleep(2)
+    time.sleep(20)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_an_answer_that_drips_is_given_up(start: bytes) -> None:
         pytest.raises(httpx.TimeoutException),
     ):
         request(client, "GET", url, seconds=0.3, most_bytes=10**6)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 10
 
 
 def test_a_body_that_nobody_reads_is_given_up() -> None:
@@ -75,7 +75,7 @@ def test_a_body_that_nobody_reads_is_given_up() -> None:
         pytest.raises(httpx.TimeoutException),
     ):
         request(client, "PUT", url, seconds=0.3, most_bytes=10, content=bytes(2**24))
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 10
 
 
 def test_an_answer_has_a_size() -> None:
