@@ -166,7 +166,7 @@ def test_a_dripping_source_is_given_up(theirs: EmbeddedStore, ours: EmbeddedStor
     network = Network(
         drip=lambda request: httpx.Response(200, stream=Drip()), honest=honest(theirs)
     )
-    fetcher = network.fetcher(ours, block_seconds=0.1, attempts=1)
+    fetcher = network.fetcher(ours, block_seconds=1.0, attempts=1)
     assert fetcher.fetch(cid, max_bytes=2**20) == b"content"
 
 
