@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 
-from commonweal.adapters.chain import ChainReader
+from commonweal.adapters.chain import Block, BlockUnknown, ChainReader
 from commonweal.protocol.batches import RoundRecord, collect_round
 from commonweal.protocol.commitments import unpack_scores
 from commonweal.protocol.events import ChainEvent, ProviderAnnounced
@@ -60,12 +61,21 @@ class ChainLog:
     def _refresh(self, at: int) -> None:
         if at < self._next:
             return
-        if self._tip is not None and self._reader.fetch_block(self._tip[0]).hash != self._tip[1]:
-            self._forget()
-        block = self._reader.fetch_block(at)
-        for event in self._reader.fetch_events(self._next, at):
+        block, events = self._fetch(at)
+        for event in events:
             self._take(event)
         self._next, self._tip = at + 1, (at, block.hash)
+
+    def _fetch(self, at: int) -> tuple[Block, Sequence[ChainEvent]]:
+        """Block `at` and the events up to it that are not known yet: all, after a fork."""
+        numbers = [at] if self._tip is None else [at, self._tip[0]]
+        found, events = self._reader.fetch_blocks_and_events(numbers, self._next, at)
+        if self._tip is not None and (found[1] is None or found[1].hash != self._tip[1]):
+            self._forget()
+            return self._fetch(at)
+        if found[0] is None:
+            raise BlockUnknown(f"the chain has no block {at} any more", block=at)
+        return found[0], events
 
     def _take(self, event: ChainEvent) -> None:
         if isinstance(event, ProviderAnnounced):

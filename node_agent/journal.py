@@ -30,6 +30,7 @@ from sqlalchemy import (
     event,
     insert,
     select,
+    tuple_,
 )
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import IntegrityError
@@ -210,12 +211,16 @@ class Journal:
 
     def entries(self, rounds: Iterable[tuple[int, int]]) -> dict[tuple[int, int, Slot], SlotEntry]:
         """All entries of the given (job, round) pairs."""
-        found = {}
-        for job, round_ in rounds:
-            for slot in Slot:
-                if (entry := self.entry(job, round_, slot)) is not None:
-                    found[job, round_, slot] = entry
-        return found
+        columns = _slots.c
+        query = select(_slots).where(tuple_(columns.job, columns.round).in_(list(rounds)))
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return {
+            (row.job, row.round, Slot(row.slot)): _entry(
+                row.slot, row.content, row.salt, row.message
+            )
+            for row in rows
+        }
 
     def count(self, job: int | None = None) -> dict[Slot, int]:
         query = select(_slots.c.slot)

@@ -91,14 +91,15 @@ class ViewReader:
 
     def fetch(self, would_join: Callable[[int], bool]) -> NodeView:
         """Jobs that this node neither is in nor would join are looked at once."""
-        head = self._reader.fetch_head()
+        head, again = self._fetch_head()
         if self._last is not None and self._last.block.hash == head.hash:
             return self._last
-        if self._last is not None and not self._has_grown(self._last.block, head):
+        if self._last is not None and not _has_grown(self._last.block, head, again):
             self._forget()  # What was kept may never have happened.
         if self._last is None or self._clock() - self._read_at >= _KEPT_SECONDS:
-            self._account = self._reader.fetch_provider(self._provider, head.number)
-            self._job_count = self._reader.fetch_job_count(head.number)
+            self._account, self._job_count = self._reader.fetch_provider_and_job_count(
+                self._provider, head.number
+            )
             self._read_at = self._clock()
         try:
             jobs = self._fetch_jobs(head.number, would_join)
@@ -110,13 +111,11 @@ class ViewReader:
             self._read_at = float("-inf")
         return self._last
 
-    def _has_grown(self, before: Block, head: Block) -> bool:
-        """Whether `head` comes after `before` on one chain, not only by its number."""
-        if head.number == before.number + 1:
-            return head.parent_hash == before.hash
-        if head.number <= before.number:
-            return False
-        return self._reader.fetch_block(before.number).hash == before.hash
+    def _fetch_head(self) -> tuple[Block, Block | None]:
+        """With the block that now stands where the last one did that was seen."""
+        if self._last is None:
+            return self._reader.fetch_head(), None
+        return self._reader.fetch_head_and(self._last.block.number)
 
     def _forget(self) -> None:
         self._jobs.clear()
@@ -124,36 +123,48 @@ class ViewReader:
         self._last = None
 
     def _fetch_jobs(self, at: int, would_join: Callable[[int], bool]) -> tuple[JobView, ...]:
-        views = []
-        for job in range(1, self._job_count + 1):
-            if job not in self._over and not self._is_foreign(job, would_join):
-                self._jobs[job] = self._fetch_job(job, at)
-                views.append(self._jobs[job])
-                if self._jobs[job].job.state.is_over:
-                    self._over.add(job)
-        return tuple(views)
+        wanted = [
+            job
+            for job in range(1, self._job_count + 1)
+            if job not in self._over and not self._is_foreign(job, would_join)
+        ]
+        rounds = self._reader.fetch_rounds(wanted, at)
+        for job, round_ in zip(wanted, rounds, strict=True):
+            self._jobs[job] = self._fetch_job(job, round_, at)
+            if self._jobs[job].job.state.is_over:
+                self._over.add(job)
+        return tuple(self._jobs[job] for job in wanted)
 
     def _is_foreign(self, job: int, would_join: Callable[[int], bool]) -> bool:
         known = self._jobs.get(job)
         return known is not None and known.member is None and not would_join(job)
 
-    def _fetch_job(self, job: int, at: int) -> JobView:
-        round_ = self._reader.fetch_round(job, at)
+    def _fetch_job(self, job: int, round_: Round, at: int) -> JobView:
         known = self._jobs.get(job)
         if known is not None and _is_same_round(known, round_):
             return replace(known, round=round_)
-        index = self._reader.fetch_member_index(job, self._provider, at)
+        found, index, nonce = self._reader.fetch_membership(job, self._provider, at)
         members = () if index is None else self._reader.fetch_members(job, at)
         if index is not None and index >= len(members):
             message = f"the chain changed while job {job} was read"
             raise ChainMoved(message, job=job, member=index, members=len(members))
         return JobView(
-            job=self._reader.fetch_job(job, at),
+            job=found,
             round=round_,
             member=None if index is None else members[index],
             members=members,
-            nonce=self._reader.fetch_member_nonce(job, self._provider, at),
+            nonce=nonce,
         )
+
+
+def _has_grown(before: Block, head: Block, again: Block | None) -> bool:
+    """Whether `head` comes after `before` on one chain, not only by its number.
+
+    `again`: what the chain has at the number of `before`.
+    """
+    if head.number == before.number + 1:
+        return head.parent_hash == before.hash
+    return head.number > before.number and again is not None and again.hash == before.hash
 
 
 def _is_in_flight(job: JobView) -> bool:

@@ -21,6 +21,7 @@ class Chain(Protocol):
     """What the indexer asks of a `ChainReader`."""
 
     def fetch_head(self) -> Block: ...
+    def fetch_head_and(self, number: int) -> tuple[Block, Block | None]: ...
     def fetch_block(self, number: int) -> Block: ...
     def fetch_events(self, from_block: int, to_block: int) -> Sequence[ChainEvent]: ...
 
@@ -62,13 +63,13 @@ class Indexer:
 
     def step(self) -> Step | None:
         """One batch of blocks, or one rewind; None if nothing is new."""
-        head = self._chain.fetch_head()
         cursor = self._store.fetch_cursor()
+        head, again = self._fetch_head(cursor)
         if cursor is not None and cursor.hash == head.hash:
             return None
         if cursor is not None and self._is_lagging(cursor, head):
             return None
-        if cursor is not None and cursor.number >= 0 and not self._is_kept(cursor, head):
+        if cursor is not None and cursor.number >= 0 and not _is_kept(cursor, head, again):
             return self._rewind(head)
         start = self._first_block if cursor is None else max(cursor.number + 1, self._first_block)
         return self._follow(start, head)
@@ -82,13 +83,11 @@ class Indexer:
             self._behind_since = self._clock()
         return self._clock() - self._behind_since < self._patience
 
-    def _is_kept(self, point: Checkpoint, head: Block) -> bool:
-        """Whether the block at `point` is still in the chain that ends in `head`."""
-        if head.number == point.number + 1:
-            return head.parent_hash == point.hash
-        if head.number <= point.number:
-            return head.number == point.number and head.hash == point.hash
-        return self._fetch_hash(point.number) == point.hash
+    def _fetch_head(self, cursor: Checkpoint | None) -> tuple[Block, Block | None]:
+        """With the block that now stands where the cursor's did."""
+        if cursor is None or cursor.number < 0:
+            return self._chain.fetch_head(), None
+        return self._chain.fetch_head_and(cursor.number)
 
     def _rewind(self, head: Block) -> Step:
         ancestor = next((p for p in self._store.fetch_checkpoints() if self._stands(p, head)), None)
@@ -119,3 +118,15 @@ class Indexer:
             return None
         fresh = self._store.store(events, last)
         return Step(head, last, fresh)
+
+
+def _is_kept(point: Checkpoint, head: Block, again: Block | None) -> bool:
+    """Whether the block at `point` is still in the chain that ends in `head`.
+
+    `again`: what the chain has at its number.
+    """
+    if head.number == point.number + 1:
+        return head.parent_hash == point.hash
+    if head.number <= point.number:
+        return head.number == point.number and head.hash == point.hash
+    return again is not None and again.hash == point.hash

@@ -68,8 +68,8 @@ class Views:
 
     def _fetch(self, job: int, head: Block, roster_changed: bool) -> JobView:
         at, before = head.number, self.get(job)
-        round_ = self.reader.fetch_round(job, at)
+        found, round_ = self.reader.fetch_job_and_round(job, at)
         record = self.repository.fetch_record(job, round_.round)
         known = before is not None and not roster_changed
         members = before.members if before and known else self.reader.fetch_members(job, at)
-        return JobView(self.reader.fetch_job(job, at), round_, members, record, head)
+        return JobView(found, round_, members, record, head)

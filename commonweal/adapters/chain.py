@@ -5,11 +5,11 @@ Build one `ChainReader` per process or per thread as you like: it holds no state
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache, partial
 from typing import Any, TypeVar, get_args
 
+from web3 import Web3
 from web3.exceptions import (
     BlockNotFound,
     ContractLogicError,
@@ -17,10 +17,11 @@ from web3.exceptions import (
     TransactionNotFound,
     Web3RPCError,
 )
-from web3.types import BlockData, FilterParams, LogReceipt, TxParams
+from web3.types import BlockData
 
 from commonweal.adapters.codec import (
     ContractReverted,
+    FunctionCodec,
     build,
     decode_log,
     decode_revert,
@@ -29,12 +30,13 @@ from commonweal.adapters.codec import (
     function_codec,
 )
 from commonweal.adapters.deployment import CONTRACTS, Deployment
-from commonweal.adapters.failover import connect
+from commonweal.adapters.failover import open_provider
 from commonweal.adapters.headers import encode_header
+from commonweal.adapters.queries import Block, Log, Query, ask_block, ask_call, ask_logs, explain
 from commonweal.adapters.rpc import ChainRefused, WrongChain, name_endpoint
+from commonweal.adapters.structs import build_job, build_member, build_provider, build_round
 from commonweal.errors import NotFound
 from commonweal.protocol.appeals import Case
-from commonweal.protocol.bitmaps import unpack_bitmap
 from commonweal.protocol.events import (
     ChainEvent,
     EventRef,
@@ -48,13 +50,9 @@ from commonweal.protocol.types import (
     Digest,
     Fault,
     Job,
-    JobParameters,
-    JobState,
     Member,
-    Phase,
     ProtocolParameters,
     Provider,
-    Role,
     Round,
     Slash,
     Wei,
@@ -63,9 +61,10 @@ from commonweal.protocol.types import (
 __all__ = ["Block", "BlockUnknown", "ChainReader", "ContractReverted"]
 
 T = TypeVar("T")
+_Call = tuple[str, str, Sequence[object]]  # contract, function, arguments
 
 _MEMBERS_PAGE = 256
-_ANY_LOGS = b"\xff"  # where a chain tells no bloom filter, a block may have logs
+_AT_ONCE = 50  # requests in one exchange
 _LISTENED = tuple(name for name in CONTRACTS if name not in ("CommonwealToken", "AccessManager"))
 _JOB_EVENTS = frozenset(
     kind.__name__
@@ -77,15 +76,6 @@ class BlockUnknown(NotFound):
     code = "block-unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    number: int
-    hash: bytes
-    parent_hash: bytes
-    timestamp: int  # seconds
-    has_logs: bool = True  # False: certainly none of any contract
-
-
 class ChainReader:
     """`at` is a block number. Reads raise ContractReverted, ChainUnavailable, ChainRefused."""
 
@@ -95,7 +85,8 @@ class ChainReader:
         """`rpc_url`: one endpoint, or several in order of preference."""
         self.rpc_url = rpc_url if isinstance(rpc_url, str) else rpc_url[0]
         self.deployment = deployment
-        self.web3 = connect(rpc_url, deployment.chain_id, timeout)
+        self._provider = open_provider(rpc_url, deployment.chain_id, timeout)
+        self.web3 = Web3(self._provider, middleware=[])
         self._timestamp_of = lru_cache(maxsize=4096)(self._fetch_timestamp)
 
     @cached_property
@@ -111,11 +102,16 @@ class ChainReader:
     # Blocks
 
     def fetch_head(self) -> Block:
-        return self._fetch_block("latest")
+        return self._require(self.fetch(ask_block("latest")), "latest")
+
+    def fetch_head_and(self, number: int) -> tuple[Block, Block | None]:
+        """The head, and then the block at `number`, None if there is none."""
+        head, other = self.fetch_all([ask_block("latest"), ask_block(number)])
+        return self._require(head, "latest"), other
 
     def fetch_block(self, number: int) -> Block:
         """Raises BlockUnknown."""
-        return self._fetch_block(number)
+        return self._require(self.fetch(ask_block(number)), number)
 
     def fetch_header(self, number: int) -> bytes:
         """In RLP, as a draw takes it. Raises BlockUnknown, HeaderUnknown."""
@@ -128,25 +124,33 @@ class ChainReader:
     # Jobs and rounds
 
     def fetch_job(self, job: int, at: int) -> Job:
-        fields = self.call("JobBoard", "jobOf", job, at=at)
-        parameters = build(JobParameters, fields.pop("parameters"))
-        state = JobState(fields.pop("state"))
-        return Job(job=job, state=state, parameters=parameters, **fields)
+        return build_job(job, self.call("JobBoard", "jobOf", job, at=at))
 
     def fetch_job_count(self, at: int) -> int:
         return int(self.call("JobBoard", "jobCount", at=at))
 
     def fetch_round(self, job: int, at: int) -> Round:
-        view = self.call("RoundLens", "roundOf", job, at=at)
-        return Round(
-            **{name: view[name] for name in _ROUND_FIELDS},
-            phase=Phase(view["phase"]),
-            ballots_committed=unpack_bitmap([view["ballots_committed"]]),
-            ballots_revealed=unpack_bitmap([view["ballots_revealed"]]),
-            attested=unpack_bitmap([view["attested"]]),
-            committed=unpack_bitmap(view["committed_bitmap"]),
-            revealed=unpack_bitmap(view["revealed_bitmap"]),
-        )
+        return self.fetch_rounds([job], at)[0]
+
+    def fetch_rounds(self, jobs: Sequence[int], at: int) -> list[Round]:
+        """The latest round of each."""
+        views = self._call_all([("RoundLens", "roundOf", (job,)) for job in jobs], at)
+        return [build_round(view) for view in views]
+
+    def fetch_job_and_round(self, job: int, at: int) -> tuple[Job, Round]:
+        calls = [("JobBoard", "jobOf", (job,)), ("RoundLens", "roundOf", (job,))]
+        fields, view = self._call_all(calls, at)
+        return build_job(job, fields), build_round(view)
+
+    def fetch_membership(self, job: int, provider: Address, at: int) -> tuple[Job, int | None, int]:
+        """The job, the provider's member index in it (None: never joined) and its nonce."""
+        calls = [
+            ("JobBoard", "jobOf", (job,)),
+            ("JobBoard", "memberNonce", (job, provider)),
+            ("JobBoard", "memberIndexOf", (job, provider)),
+        ]
+        fields, nonce, index = self._ask_calls(calls, at)
+        return build_job(job, fields()), _none_if_reverted(index), nonce()
 
     def fetch_members(self, job: int, at: int) -> tuple[Member, ...]:
         """All indices ever handed out, ascending; `active` tells who is still in."""
@@ -154,7 +158,7 @@ class ChainReader:
         while True:
             start = len(members)
             page = self.call("JobBoard", "membersOf", job, start, _MEMBERS_PAGE, at=at)
-            members += [_build_member(start + i, fields) for i, fields in enumerate(page)]
+            members += [build_member(start + i, fields) for i, fields in enumerate(page)]
             if len(page) < _MEMBERS_PAGE:
                 return tuple(members)
 
@@ -163,10 +167,8 @@ class ChainReader:
 
     def fetch_member_index(self, job: int, provider: Address, at: int) -> int | None:
         """None for a provider that never joined."""
-        try:
-            return int(self.call("JobBoard", "memberIndexOf", job, provider, at=at))
-        except ContractReverted:
-            return None
+        (take,) = self._ask_calls([("JobBoard", "memberIndexOf", (job, provider))], at)
+        return _none_if_reverted(take)
 
     def fetch_model(self, job: int, round_: int, at: int) -> Digest:
         return Digest(self.call("ModelLedger", "modelOf", job, round_, at=at))
@@ -185,8 +187,12 @@ class ChainReader:
     # Providers and money
 
     def fetch_provider(self, address: Address, at: int) -> Provider:
-        fields = self.call("ProviderRegistry", "providerOf", address, at=at)
-        return Provider(provider=address, roles=Role(fields.pop("roles")), **fields)
+        return build_provider(address, self.call(*_PROVIDER_OF, address, at=at))
+
+    def fetch_provider_and_job_count(self, address: Address, at: int) -> tuple[Provider, int]:
+        calls = [(*_PROVIDER_OF, (address,)), ("JobBoard", "jobCount", ())]
+        fields, count = self._call_all(calls, at)
+        return build_provider(address, fields), count
 
     def fetch_provider_of_operator(self, address: Address, at: int) -> Address | None:
         provider = self.call("ProviderRegistry", "providerOfOperator", address, at=at)
@@ -232,21 +238,52 @@ class ChainReader:
         With `job`, only those that name it. Ranges that the node refuses are asked for in halves.
         """
         logs = self._fetch_logs(from_block, to_block, job)
-        logs.sort(key=lambda log: (log["blockNumber"], log["logIndex"]))
-        events = (decode_log(log["topics"], log["data"], self._build_ref(log)) for log in logs)
-        return [event for event in events if event is not None]
+        return self._decode_logs(logs)
+
+    def fetch_blocks_and_events(
+        self, numbers: Sequence[int], from_block: int, to_block: int
+    ) -> tuple[list[Block | None], list[ChainEvent]]:
+        """The blocks at `numbers`, None where there is none, and then the events."""
+        blocks = [ask_block(number) for number in numbers]
+        query = self._ask_events(from_block, to_block, None)
+        *found, logs = self.ask_all([*blocks, query])
+        try:
+            return [take() for take in found], self._decode_logs(logs())
+        except ChainRefused:
+            return [take() for take in found], self.fetch_events(from_block, to_block)
 
     # Any function
 
     def call(self, contract: str, function: str, *args: object, at: int | str) -> Any:
         """The return value: structs as dicts with snake_case keys. Raises ContractReverted."""
-        to, data = self.encode(contract, function, *args)
-        answer = self.simulate({"to": to, "data": data}, at)
-        return function_codec(contract, function).decode(answer)
+        return self._call_all([(contract, function, args)], at)[0]
 
-    def simulate(self, transaction: TxParams, at: int | str) -> bytes:
-        """eth_call of a whole transaction."""
-        return bytes(self.ask(lambda: self.web3.eth.call(transaction, at)))  # type: ignore[arg-type]
+    def simulate(self, transaction: Mapping[str, Any], at: int | str) -> bytes:
+        """eth_call of a whole transaction, with integers and bytes as they are."""
+        return self.fetch(ask_call(transaction, at))
+
+    def fetch(self, query: Query[T]) -> T:
+        (take,) = self.ask_all([query])
+        found: T = take()
+        return found
+
+    def fetch_all(self, queries: Sequence[Query[Any]]) -> list[Any]:
+        return [take() for take in self.ask_all(queries)]
+
+    def ask_all(self, queries: Sequence[Query[Any]]) -> list[Callable[[], Any]]:
+        """What gives each answer, or raises what is wrong with it."""
+        """What gives each answer, or raises what is wrong with it.
+
+        In one exchange, where the node takes several requests at once.
+        """
+        _ = self.chain_id
+        found: list[Callable[[], Any]] = []
+        for start in range(0, len(queries), _AT_ONCE):
+            part = queries[start : start + _AT_ONCE]
+            answers = self._provider.make_batch([(each.method, each.params) for each in part])
+            pairs = zip(part, answers, strict=True)
+            found += [partial(query.take, answer) for query, answer in pairs]
+        return found
 
     def encode(self, contract: str, function: str, *args: object) -> tuple[Address, bytes]:
         """(to, data) of a transaction. Raises InvalidCall if the arguments do not fit the ABI."""
@@ -267,17 +304,23 @@ class ChainReader:
         except ContractLogicError as error:
             raise _translate_call(error) from error
         except Web3RPCError as error:
-            raise _translate(error) from error
+            raise explain((error.rpc_response or {}).get("error") or error.message) from error
 
-    def _fetch_block(self, which: int | str) -> Block:
-        block = self._ask_for_block(which)
-        return Block(
-            block["number"],
-            bytes(block["hash"]),
-            bytes(block["parentHash"]),
-            block["timestamp"],
-            any(block.get("logsBloom", _ANY_LOGS)),
-        )
+    def _call_all(self, calls: Sequence[_Call], at: int | str) -> list[Any]:
+        return [take() for take in self._ask_calls(calls, at)]
+
+    def _ask_calls(self, calls: Sequence[_Call], at: int | str) -> list[Callable[[], Any]]:
+        """What gives each return value, or raises ContractReverted."""
+        encoded = [self.encode(contract, function, *args) for contract, function, args in calls]
+        takes = self.ask_all([ask_call({"to": to, "data": data}, at) for to, data in encoded])
+        codecs = [function_codec(contract, function) for contract, function, _ in calls]
+        return [partial(_decode, *pair) for pair in zip(codecs, takes, strict=True)]
+
+    def _require(self, block: Block | None, which: int | str) -> Block:
+        if block is None:
+            message = f"{name_endpoint(self.rpc_url)} has no block {which}"
+            raise BlockUnknown(message, block=which)
+        return block
 
     def _ask_for_block(self, which: int | str) -> BlockData:
         try:
@@ -289,12 +332,11 @@ class ChainReader:
     def _fetch_timestamp(self, number: int, _hash: bytes) -> int:
         return self.fetch_block(number).timestamp
 
-    def _fetch_logs(self, from_block: int, to_block: int, job: int | None) -> list[LogReceipt]:
+    def _fetch_logs(self, from_block: int, to_block: int, job: int | None) -> list[Log]:
         if from_block > to_block:
             return []
         try:
-            query = self._compute_filter(from_block, to_block, job)
-            return list(self.ask(lambda: self.web3.eth.get_logs(query)))
+            return self.fetch(self._ask_events(from_block, to_block, job))
         except ChainRefused:
             if from_block == to_block:
                 raise
@@ -302,45 +344,41 @@ class ChainReader:
         first = self._fetch_logs(from_block, middle, job)
         return first + self._fetch_logs(middle + 1, to_block, job)
 
-    def _compute_filter(self, from_block: int, to_block: int, job: int | None) -> FilterParams:
+    def _ask_events(self, from_block: int, to_block: int, job: int | None) -> Query[list[Log]]:
         topics: list[Any] = [
             [topic for name, topic in event_topics().items() if job is None or name in _JOB_EVENTS]
         ]
         if job is not None:
             topics.append(job.to_bytes(32))
-        return {
-            "address": [self.deployment[name] for name in _LISTENED],  # type: ignore[typeddict-item]
-            "fromBlock": from_block,
-            "toBlock": to_block,
-            "topics": topics,
-        }
+        addresses = [self.deployment[name] for name in _LISTENED]
+        return ask_logs(addresses, topics, from_block, to_block)
 
-    def _build_ref(self, log: LogReceipt) -> EventRef:
-        number, hash_ = log["blockNumber"], bytes(log["blockHash"])
-        told: Any = log.get("blockTimestamp")  # a request less for each block, where nodes tell it
-        stamp = self._timestamp_of(number, hash_) if told is None else int(str(told), 0)
-        return EventRef(number, hash_, bytes(log["transactionHash"]), log["logIndex"], stamp)
+    def _decode_logs(self, logs: list[Log]) -> list[ChainEvent]:
+        logs.sort(key=lambda log: log.at)
+        events = (decode_log(log.topics, log.data, self._build_ref(log)) for log in logs)
+        return [event for event in events if event is not None]
+
+    def _build_ref(self, log: Log) -> EventRef:
+        number, index = log.at
+        stamp = log.timestamp  # a request less for each block, where nodes tell it
+        if stamp is None:
+            stamp = self._timestamp_of(number, log.block_hash)
+        return EventRef(number, log.block_hash, log.tx_hash, index, stamp)
 
 
 _CASE_CLOSED = 5
-_ROUND_FIELDS: Sequence[str] = (
-    "job",
-    "round",
-    "ends_at",
-    "seed_block",
-    "expected",
-    "commits",
-    "reveals",
-    "batches",
-    "committee_size",
-    "committee",
-    "parent_model",
-    "agreed_model",
-)
+_PROVIDER_OF = ("ProviderRegistry", "providerOf")
 
 
-def _build_member(index: int, fields: dict[str, Any]) -> Member:
-    return Member(member=index, roles=Role(fields.pop("roles")), **fields)
+def _decode(codec: FunctionCodec, take: Callable[[], bytes]) -> Any:
+    return codec.decode(take())
+
+
+def _none_if_reverted(take: Callable[[], T]) -> T | None:
+    try:
+        return take()
+    except ContractReverted:
+        return None
 
 
 def _translate_call(error: ContractLogicError) -> ContractReverted | ChainRefused:
@@ -351,14 +389,3 @@ def _translate_call(error: ContractLogicError) -> ContractReverted | ChainRefuse
     if isinstance(error.data, dict) and "revert" not in str(error.data):
         return ChainRefused(f"the chain refused: {error.data.get('message')}")
     return ContractReverted()
-
-
-def _translate(error: Web3RPCError) -> ContractReverted | ChainRefused:
-    detail = (error.rpc_response or {}).get("error")
-    data = find_revert_data(detail)
-    if data is not None:
-        return decode_revert(data)
-    if "revert" in str(error):
-        return ContractReverted()
-    reason = detail.get("message") if isinstance(detail, dict) else None
-    return ChainRefused(f"the chain refused: {reason or error.message}")

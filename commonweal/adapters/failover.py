@@ -18,7 +18,13 @@ from web3 import Web3
 from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from commonweal.adapters.rpc import ChainUnavailable, HttpProvider, WrongChain, name_endpoint
+from commonweal.adapters.rpc import (
+    ChainUnavailable,
+    HttpProvider,
+    Request,
+    WrongChain,
+    name_endpoint,
+)
 
 log = structlog.get_logger(__name__)
 _FIRST_REST, _LONGEST_REST = 1.0, 60.0
@@ -104,6 +110,10 @@ class FailoverProvider(JSONBaseProvider):
             raise errors[0]
         raise ChainUnavailable(_join(errors), method=method, endpoints=len(errors))
 
+    def make_batch(self, requests: Sequence[Request]) -> list[RPCResponse]:
+        """One by one: each answer is weighed by itself, and may come from another endpoint."""
+        return [self.make_request(RPCEndpoint(method), params) for method, params in requests]
+
     def close(self) -> None:
         for endpoint in self._endpoints:
             endpoint.provider.close()
@@ -182,11 +192,17 @@ class FailoverProvider(JSONBaseProvider):
 def connect(
     rpc_urls: str | Sequence[str], chain_id: int | None = None, timeout: float = 30.0
 ) -> Web3:
+    """See `open_provider`."""
+    return Web3(open_provider(rpc_urls, chain_id, timeout), middleware=[])
+
+
+def open_provider(
+    rpc_urls: str | Sequence[str], chain_id: int | None = None, timeout: float = 30.0
+) -> HttpProvider | FailoverProvider:
     """One endpoint, or several of the same chain in order of preference."""
     urls = [rpc_urls] if isinstance(rpc_urls, str) else list(rpc_urls)
     providers = [HttpProvider(url, timeout) for url in urls]
-    provider = providers[0] if len(urls) == 1 else FailoverProvider(providers, chain_id)
-    return Web3(provider, middleware=[])
+    return providers[0] if len(urls) == 1 else FailoverProvider(providers, chain_id)
 
 
 def _read_head(method: RPCEndpoint, params: Any, answer: RPCResponse) -> int | None:

@@ -6,7 +6,7 @@ Nothing is stored here: whoever must neither lose nor repeat one uses `transacti
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,15 @@ from web3.types import TxReceipt
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.failover import AbsenceUnproven
+from commonweal.adapters.queries import (
+    Query,
+    ask_base_fee,
+    ask_call,
+    ask_gas,
+    ask_nonce,
+    ask_tip,
+)
+from commonweal.adapters.rpc import ChainRefused
 from commonweal.protocol.types import Address, Wei
 
 _FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
@@ -45,9 +54,30 @@ class Fees:
         return Fees(self.most * 9 // 8 + 1, self.tip * 9 // 8 + 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a transaction of one sender needs at this moment."""
+
+    gas: int  # estimated, or as it was given
+    nonce: int
+    fees: Fees
+
+
 def fetch_nonce(reader: ChainReader, sender: Address, which: str = "pending") -> int:
-    count = reader.web3.eth.get_transaction_count
-    return reader.ask(lambda: count(sender, which))  # type: ignore[arg-type]
+    return reader.fetch(ask_nonce(sender, which))
+
+
+def fetch_terms(reader: ChainReader, call: Mapping[str, Any], gas: int | None) -> Terms:
+    """`call`: from, to and data; it is simulated, and raises ContractReverted if it reverts.
+
+    Without `gas` it is estimated. All of it in one exchange, where the node takes several requests.
+    """
+    trial: Query[Any] = ask_gas(call) if gas is None else ask_call({**call, "gas": gas}, "latest")
+    queries = [trial, ask_nonce(call["from"], "pending"), ask_base_fee(), ask_tip()]
+    result, nonce, base, tip = reader.ask_all(queries)
+    found = result()
+    fees = _compute_fees(base(), _take_tip(reader, tip))
+    return Terms(found if gas is None else gas, nonce(), fees)
 
 
 def sign_transaction(
@@ -59,15 +89,16 @@ def sign_transaction(
     to: Address | None = None,
     *,
     value: int = 0,
+    fees: Fees | None = None,
 ) -> SignedTransaction:
-    """EIP-1559; without `to` it creates a contract."""
+    """EIP-1559; without `to` it creates a contract, without `fees` it pays what is usual."""
     transaction: dict[str, Any] = {
         "chainId": reader.chain_id,
         "nonce": nonce,
         "gas": gas,
         "data": data,
         "value": value,
-        **fee_fields(fetch_fees(reader)),
+        **fee_fields(fees or fetch_fees(reader)),
     }
     if to is not None:
         transaction["to"] = to
@@ -75,9 +106,20 @@ def sign_transaction(
 
 
 def fetch_fees(reader: ChainReader) -> Fees:
+    base, tip = reader.ask_all([ask_base_fee(), ask_tip()])
+    return _compute_fees(base(), _take_tip(reader, tip))
+
+
+def _take_tip(reader: ChainReader, tip: Callable[[], int]) -> int:
+    """Not every node knows the method: web3 has another way."""
+    try:
+        return tip()
+    except ChainRefused:
+        return reader.ask(lambda: reader.web3.eth.max_priority_fee)
+
+
+def _compute_fees(base: int, tip: int) -> Fees:
     """Enough for a base fee that doubles."""
-    tip = reader.ask(lambda: reader.web3.eth.max_priority_fee)
-    base = reader.ask(lambda: reader.web3.eth.get_block("latest"))["baseFeePerGas"]
     return Fees(2 * base + tip, tip)
 
 

@@ -1,4 +1,4 @@
-"""The one door to a chain: JSON-RPC over HTTP, behind web3.py's `Eth`.
+"""The one door to a chain: JSON-RPC over HTTP, behind web3.py's `Eth` and `queries`.
 
 No proxies from the environment, the chain id fetched once, none of web3's middleware (its
 validation alone costs two requests per call), no off-chain lookups on a contract's say-so.
@@ -6,9 +6,11 @@ validation alone costs two requests per call), no off-chain lookups on a contrac
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
@@ -37,6 +39,11 @@ class WrongChain(Conflict):
 
 # Not the same as a query that is too big, which some nodes give the same number: -32005.
 _RATE_LIMIT = re.compile(r"(?i)rate.?limit|too many requests|request limit|compute units")
+_TOO_MANY, _FULL = 429, "it takes no more requests for now"
+
+
+Request = tuple[str, Sequence[Any]]  # method and parameters, as JSON has them
+T = TypeVar("T")
 
 
 class HttpProvider(JSONBaseProvider):
@@ -47,6 +54,7 @@ class HttpProvider(JSONBaseProvider):
     def __init__(self, rpc_url: str, timeout: float = 30.0) -> None:
         super().__init__(cache_allowed_requests=True)
         self.rpc_url = rpc_url
+        self._takes_batches = True
         self._pool = urllib3.PoolManager(
             maxsize=8,
             timeout=timeout,
@@ -56,29 +64,58 @@ class HttpProvider(JSONBaseProvider):
         )
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        body = self.encode_rpc_request(method, params)
-        try:
-            return self._decode(self._pool.request("POST", self.rpc_url, body=body))
-        except (urllib3.exceptions.HTTPError, ValueError) as error:
-            name, reason = name_endpoint(self.rpc_url), getattr(error, "reason", error)
-            message = f"{name} did not answer {method}: {reason}"
-            raise ChainUnavailable(message, endpoint=name, method=method) from error
+        answer = self._exchange(method, self.encode_rpc_request(method, params))
+        return self._check(method, answer)
+
+    def make_batch(self, requests: Sequence[Request]) -> list[RPCResponse]:
+        """The answers in the order of the requests, in one exchange if the node takes several."""
+        if len(requests) == 1 or not self._takes_batches:
+            return [self._make_one(*request) for request in requests]
+        numbered = [_write(at, *request) for at, request in enumerate(requests)]
+        method = requests[0][0]
+        answers = self._exchange(method, json.dumps(numbered).encode())
+        if not isinstance(answers, list):
+            self._takes_batches = False
+            return self.make_batch(requests)
+        found = {each.get("id"): each for each in answers if isinstance(each, dict)}
+        return [self._check(method, found.get(at)) for at in range(len(requests))]
 
     def close(self) -> None:
         self._pool.clear()
 
-    def _decode(self, answer: urllib3.BaseHTTPResponse) -> RPCResponse:
+    def _make_one(self, method: str, params: Sequence[Any]) -> RPCResponse:
+        body = json.dumps(_write(0, method, params)).encode()
+        return self._check(method, self._exchange(method, body))
+
+    def _exchange(self, method: str, body: bytes) -> Any:
         """Some nodes send JSON-RPC errors with a status of 400 and above."""
         try:
-            decoded = self.decode_rpc_response(answer.data)
+            answer = self._pool.request("POST", self.rpc_url, body=body)
+        except urllib3.exceptions.HTTPError as error:
+            raise self._fail(method, getattr(error, "reason", error)) from error
+        if answer.status == _TOO_MANY:
+            raise self._fail(method, _FULL)
+        try:
+            return json.loads(answer.data)
         except ValueError as error:
-            raise ValueError(f"status {answer.status}, no JSON") from error
-        if not isinstance(decoded, dict) or not decoded.keys() & {"result", "error"}:
-            raise ValueError(f"status {answer.status}, no JSON-RPC")
-        refusal = decoded.get("error")
-        if answer.status == 429 or (refusal and _RATE_LIMIT.search(str(refusal))):
-            raise ValueError("it takes no more requests for now")
-        return decoded
+            raise self._fail(method, f"status {answer.status}, no JSON") from error
+
+    def _check(self, method: str, answer: Any) -> RPCResponse:
+        if not isinstance(answer, dict) or not answer.keys() & {"result", "error"}:
+            raise self._fail(method, "no JSON-RPC")
+        refusal = answer.get("error")
+        if refusal and _RATE_LIMIT.search(str(refusal)):
+            raise self._fail(method, _FULL)
+        return answer  # type: ignore[return-value]
+
+    def _fail(self, method: str, reason: object) -> ChainUnavailable:
+        name = name_endpoint(self.rpc_url)
+        message = f"{name} did not answer {method}: {reason}"
+        return ChainUnavailable(message, endpoint=name, method=method)
+
+
+def _write(id_: int, method: str, params: Sequence[Any]) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": id_, "method": method, "params": params}
 
 
 def name_endpoint(rpc_url: str) -> str:

@@ -41,6 +41,7 @@ from commonweal.adapters.raw_transactions import (
     fee_fields,
     fetch_fees,
     fetch_nonce,
+    fetch_terms,
     find_receipt,
     poll,
     sign_transaction,
@@ -159,27 +160,21 @@ class TransactionSender:
             stored = self._outbox.find(self._chain_id, self.address, intent)
             if stored is not None and stored.state != REVERTED:
                 return stored
-            limit = self._compute_gas(to, data, gas)
-            stored = self._sign(intent, to, data, limit)
+            stored = self._sign(intent, to, data, gas)
             try:
                 self._outbox.store(self._chain_id, self.address, stored)
             except SlotTaken:
                 continue
             return stored
 
-    def _compute_gas(self, to: Address, data: bytes, gas: int | None) -> int:
-        """Both ways simulate the call, so that a revert is found before anything is stored."""
-        call: Any = {"from": self.address, "to": to, "data": data}
-        if gas is not None:
-            self._reader.simulate(call | {"gas": gas}, "latest")
-            return gas
-        estimate = self._reader.ask(lambda: self._reader.web3.eth.estimate_gas(call))
-        return min(estimate * 12 // 10 + _HEADROOM, MAX_GAS)
-
-    def _sign(self, intent: str, to: Address, data: bytes, gas: int) -> StoredTransaction:
-        least = fetch_nonce(self._reader, self.address)
-        nonce = self._outbox.find_free_nonce(self._chain_id, self.address, least)
-        signed = sign_transaction(self._reader, self._account, nonce, gas, data, to)
+    def _sign(self, intent: str, to: Address, data: bytes, gas: int | None) -> StoredTransaction:
+        """The call is simulated first, so that a revert is found before anything is stored."""
+        call = {"from": self.address, "to": to, "data": data}
+        terms = fetch_terms(self._reader, call, gas)
+        limit = terms.gas if gas is not None else min(terms.gas * 12 // 10 + _HEADROOM, MAX_GAS)
+        nonce = self._outbox.find_free_nonce(self._chain_id, self.address, terms.nonce)
+        fees = terms.fees
+        signed = sign_transaction(self._reader, self._account, nonce, limit, data, to, fees=fees)
         raw, tx_hash = bytes(signed.raw_transaction), bytes(signed.hash)
         return StoredTransaction(intent, nonce, raw, tx_hash, SIGNED)
 

@@ -28,6 +28,7 @@ from commonweal.adapters.local_chain import (
     find_hardhat,
     fund,
 )
+from commonweal.adapters.queries import Query
 from commonweal.adapters.rpc import ChainRefused
 from commonweal.protocol.events import ParametersPublished, StakeAdded
 from commonweal.protocol.types import Address, Role, Wei
@@ -154,14 +155,15 @@ def test_events_in_halves_are_the_same_events(
     assert places == sorted(places)
     stamps = {e.ref.block_number: e.ref.timestamp for e in whole}
     assert all(stage.reader.fetch_block(n).timestamp == stamp for n, stamp in stamps.items())
-    ask = stage.reader.web3.eth.get_logs
+    ask = stage.reader.fetch
 
-    def refuse(query: Any) -> Any:
-        if query["toBlock"] - query["fromBlock"] >= 4:
+    def refuse(query: Query[Any]) -> Any:
+        asked = query.params[0]
+        if int(asked["toBlock"], 16) - int(asked["fromBlock"], 16) >= 4:
             raise ChainRefused("range too large")
         return ask(query)
 
-    monkeypatch.setattr(stage.reader.web3.eth, "get_logs", refuse)
+    monkeypatch.setattr(stage.reader, "fetch", refuse)
     assert stage.reader.fetch_events(start, end) == whole
     assert stage.reader.fetch_events(end + 1, end) == []
 

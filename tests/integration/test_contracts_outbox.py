@@ -18,10 +18,16 @@ from eth_account.signers.local import LocalAccount
 from sqlalchemy import Engine, create_engine
 from web3.types import RPCEndpoint
 
+from commonweal.adapters import transactions
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.codec import ContractReverted, InvalidCall
 from commonweal.adapters.outbox import MINED, REVERTED, SIGNED
-from commonweal.adapters.raw_transactions import fetch_nonce, sign_transaction
+from commonweal.adapters.raw_transactions import (
+    Terms,
+    fetch_fees,
+    fetch_nonce,
+    sign_transaction,
+)
 from commonweal.adapters.rpc import ChainRefused, ChainUnavailable, WrongChain
 from commonweal.adapters.transactions import (
     REPLACE_SECONDS,
@@ -41,6 +47,7 @@ import os, sys
 from pathlib import Path
 from eth_account import Account
 from sqlalchemy import create_engine
+from commonweal.adapters import transactions
 from commonweal.adapters import transactions
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.deployment import load_deployment
@@ -182,7 +189,8 @@ def test_a_transaction_that_reverts_when_mined_may_be_sent_again(
     target = stage.account().address
     sender = build_sender(stage, payer, engine)
     with monkeypatch.context() as patch:
-        patch.setattr(sender, "_compute_gas", lambda *_: 100_000)
+        unsimulated = Terms(100_000, 0, fetch_fees(stage.reader))
+        patch.setattr(transactions, "fetch_terms", lambda *_: unsimulated)
         with pytest.raises(ContractReverted, match="ERC20InsufficientBalance"):
             sender.send("gift", "CommonwealToken", "transfer", target, 2 * ETHER)
     assert state_of(stage, payer, engine, "gift") == REVERTED

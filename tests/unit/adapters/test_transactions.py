@@ -34,7 +34,7 @@ class Chain:
     def ask(self, request: Any) -> Any:
         return request()
 
-    def get_transaction_count(self, *_: object) -> int:
+    def fetch(self, _nonce: object) -> int:
         return self.mined
 
     def get_transaction(self, _: bytes) -> None:

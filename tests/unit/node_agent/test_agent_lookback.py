@@ -133,11 +133,9 @@ class Chain:
     def __init__(self, events: Sequence[ChainEvent]) -> None:
         self.events = events
 
-    def fetch_block(self, number: int) -> Block:
-        return Block(number, b"\x0a" * 32, b"\x09" * 32, 1000)
-
-    def fetch_events(self, start: int, end: int) -> Sequence[ChainEvent]:
-        return [event for event in self.events if start <= event.ref.block_number <= end]
+    def fetch_blocks_and_events(self, numbers: Sequence[int], start: int, end: int) -> Any:
+        blocks = [Block(number, b"\x0a" * 32, b"\x09" * 32, 1000) for number in numbers]
+        return blocks, [each for each in self.events if start <= each.ref.block_number <= end]
 
 
 def test_the_log_keeps_the_latest_nine_rounds_of_a_job() -> None:

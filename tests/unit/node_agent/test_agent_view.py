@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -33,29 +34,22 @@ class Chain:
         hash_, parent = (bytes([each, self.fork]) * 16 for each in (number, number - 1))
         return Block(number, hash_, parent, 1_000)
 
-    def fetch_round(self, job: int, at: int) -> Any:
-        self.asked["round"] += 1
-        return replace(self.round, job=job)
+    def fetch_head_and(self, number: int) -> tuple[Block, Block]:
+        return self.fetch_head(), self.fetch_block(number)
 
-    def fetch_provider(self, provider: Address, at: int) -> Any:
-        self.asked["provider"] += 1
-        return make_view(self.round).account
+    def fetch_rounds(self, jobs: Sequence[int], at: int) -> list[Any]:
+        self.asked["round"] += len(jobs)
+        return [replace(self.round, job=job) for job in jobs]
 
-    def fetch_job_count(self, at: int) -> int:
-        self.asked["jobs"] += 1
-        return self.jobs
+    def fetch_provider_and_job_count(self, provider: Address, at: int) -> Any:
+        self.asked["account"] += 1
+        return make_view(self.round).account, self.jobs
 
-    def fetch_job(self, job: int, at: int) -> Any:
-        return replace(make_job(), job=job)
-
-    def fetch_member_index(self, job: int, provider: Address, at: int) -> int:
-        return 1
+    def fetch_membership(self, job: int, provider: Address, at: int) -> Any:
+        return replace(make_job(), job=job), 1, 0
 
     def fetch_members(self, job: int, at: int) -> Any:
         return self.members
-
-    def fetch_member_nonce(self, job: int, provider: Address, at: int) -> int:
-        return 0
 
 
 class Clock:
@@ -80,7 +74,7 @@ def test_within_a_round_a_block_costs_one_read_of_it() -> None:
     for _ in range(3):
         chain.number += 1
         look(reader)
-    assert chain.asked == {"round": 4, "provider": 1, "jobs": 1}
+    assert chain.asked == {"round": 4, "account": 1}
 
 
 def test_a_new_job_is_seen_within_a_second() -> None:
@@ -97,7 +91,7 @@ def test_between_rounds_every_block_is_read_in_full() -> None:
     look(reader)
     chain.number += 1
     look(reader)
-    assert chain.asked["provider"] == chain.asked["jobs"] == 2
+    assert chain.asked["account"] == 2
 
 
 @pytest.mark.parametrize("number", [9, 10, 11, 14])
@@ -107,7 +101,7 @@ def test_another_chain_is_read_in_full(number: int) -> None:
     look(reader)
     chain.number, chain.fork = number, 1
     look(reader)
-    assert chain.asked["provider"] == chain.asked["jobs"] == 2
+    assert chain.asked["account"] == 2
 
 
 def test_blocks_that_nobody_saw_are_no_other_chain() -> None:
@@ -116,7 +110,7 @@ def test_blocks_that_nobody_saw_are_no_other_chain() -> None:
     look(reader)
     chain.number = 14
     look(reader)
-    assert chain.asked["provider"] == 1
+    assert chain.asked["account"] == 1
 
 
 def test_a_chain_that_changes_between_two_reads_is_read_anew() -> None:

@@ -89,6 +89,9 @@ class ScriptedChain:
     def fetch_head(self) -> Block:
         return self.blocks[-1][0]
 
+    def fetch_head_and(self, number: int) -> tuple[Block, Block | None]:
+        return self.fetch_head(), self.blocks[number][0] if number < len(self.blocks) else None
+
     def fetch_block(self, number: int) -> Block:
         if number >= len(self.blocks):
             raise BlockUnknown(f"no block {number}", block=number)
