@@ -65,11 +65,11 @@ def make_task(
 ) -> Task:
     """`dataset`: digits or fashion, whose files are in `folder`. Raises DatasetMissing."""
     if dataset == "digits":
-        spec = _spec("digits", (64,), epochs=5, batch_size=32, seed=seed)
+        spec = _spec("digits", (64,), epochs=5, learning_rate=0.5, seed=seed)
         local = load_dataset(DigitsSource(part=DigitsPart(seed=seed), holdout=0.01), spec.data)
         pool, test, rounds = _join(local.train, local.holdout), digits_test_part(seed), 20
     else:
-        spec = _spec("fashion", (784,), epochs=2, batch_size=32, seed=seed)
+        spec = _spec("fashion", (784,), epochs=2, learning_rate=0.1, seed=seed)
         where = folder or find_fashion()
         pool = _sample(read_idx(where, "train"), _FASHION_TRAIN, seed)
         test, rounds = _sample(read_idx(where, "t10k"), _FASHION_TEST, seed), 15
@@ -87,15 +87,17 @@ def _join(first: Dataset, second: Dataset) -> Dataset:
     return Dataset(np.concatenate([first.x, second.x]), np.concatenate([first.y, second.y]))
 
 
-def _spec(name: str, features: tuple[int, ...], epochs: int, batch_size: int, seed: int) -> JobSpec:
+def _spec(
+    name: str, features: tuple[int, ...], epochs: int, learning_rate: float, seed: int
+) -> JobSpec:
     return JobSpec(
         name=name,
         model=MlpModel(inputs=features[0], hidden=(64,), classes=CLASSES),
         training=TrainingSpec(
             loss="balanced-cross-entropy",
-            learning_rate=0.5,
+            learning_rate=learning_rate,
             epochs=epochs,
-            batch_size=batch_size,
+            batch_size=32,
             clip_norm=2.0,
             seed=seed,
         ),

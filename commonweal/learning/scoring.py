@@ -334,11 +334,13 @@ def _update_standing(before: Mapping[int, float], seen: Measurement) -> dict[int
 
     Where averaging has converged, honest updates cancel: their agreement is near zero although each
     has a direction. That is no news about its sender, and fades an earned standing slowly only.
+    Where the others do agree, one that does not is news.
     """
     standing = {}
+    least = _OPPOSED + max(0.0, _typical_agreement(seen))
     for at, member in enumerate(seen.members):
         agreement = float(seen.agreement[at])
-        neutral = _OPPOSED < agreement < seen.floor and seen.structure[at] > seen.floor
+        neutral = least < agreement < seen.floor and seen.structure[at] > seen.floor
         known = before.get(member, agreement)
         kept = _MEMORY_WHEN_NEUTRAL if neutral else _REGAINING if known < 0 else _SMOOTHING
         smoothed = kept * known + (1 - kept) * agreement
@@ -346,6 +348,13 @@ def _update_standing(before: Mapping[int, float], seen: Measurement) -> dict[int
             smoothed = min(smoothed, _OUTCAST)
         standing[member] = 0.0 if member in seen.copies else smoothed
     return standing
+
+
+def _typical_agreement(seen: Measurement) -> float:
+    """The median over updates that are new and not opposed."""
+    is_new = np.array([member not in seen.copies for member in seen.members], np.bool)
+    counted = seen.agreement[is_new & (seen.agreement > _OPPOSED)]
+    return float(np.median(counted)) if len(counted) else 0.0
 
 
 def _to_scores(seen: Measurement, standing: Mapping[int, float]) -> dict[int, Score]:

@@ -5,6 +5,7 @@ import pytest
 from learning_samples import address
 from pydantic import ValidationError
 
+from commonweal.learning.contributions import flatten, move
 from commonweal.learning.data import Dataset, LocalData
 from commonweal.learning.encoding import compute_delta
 from commonweal.learning.scoring import (
@@ -170,6 +171,30 @@ def test_a_standing_below_zero_is_won_back_slowly(honest, local):
     assert scores[2] == 0
     assert -0.5 < after.standing[2] < -0.3
     assert scores[0] > 0
+
+
+def leaning(seed: int, share: float, honest: list[Candidate]) -> Weights:
+    """Noise with a cosine of `share` to what honest updates teach, as long as one of them."""
+    deltas = [each.delta for each in honest if each.delta is not None]
+    *taught, other = flatten([*deltas, noise(seed)], PARENT, [1.0] * (len(deltas) + 1))
+    along = np.mean(taught, axis=0) / np.linalg.norm(np.mean(taught, axis=0))
+    across = other - (other @ along) * along
+    unit = share * along + np.sqrt(1 - share**2) * across / np.linalg.norm(across)
+    step = (np.linalg.norm(taught[0]) * unit).astype(np.float32)
+    return compute_delta(move(PARENT, step), PARENT)
+
+
+def test_who_points_nowhere_lives_on_its_standing_only_where_nobody_agrees(honest, local):
+    """Near convergence honest updates cancel, which is no news about whoever sends them."""
+    trusted = replace(MEMORY, standing=dict.fromkeys([*HONEST, 9], 0.3))
+    against = leaning(9, -0.18, honest)
+    scores, after = score_with(honest, local, against, memory=trusted)
+    assert all(scores[member] for member in HONEST)
+    assert scores[9] == 0
+    assert after.standing[9] < 0.15
+    cancelling = [candidate(m, leaning(m, 0.18 * (-1) ** m, honest)) for m in HONEST]
+    _, after = score_with(cancelling, local, against, memory=trusted)
+    assert 0.25 < after.standing[9] < 0.3
 
 
 def test_a_group_that_failed_before_does_not_vouch_for_itself(local):
