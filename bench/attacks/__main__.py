@@ -26,6 +26,7 @@ from bench.attacks.attacks import ATTACKS
 from bench.attacks.liars import LIES
 from bench.attacks.network import Network, Plan, Result, TrainingCache
 from bench.attacks.tasks import Skew, make_task
+from bench.fingerprint import fingerprint_judging
 from commonweal.protocol.specs import ScoringSpec
 
 TRAINERS = 20
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     runs = list(dict.fromkeys(_plan(options)))
     options.out.mkdir(parents=True, exist_ok=True)
-    cache = options.out / "attacks.jsonl"
+    cache = find_cache(options.out)
     if options.fresh:
         cache.unlink(missing_ok=True)
     results = _read(cache)
@@ -77,6 +78,14 @@ def main(arguments: Sequence[str]) -> int:
     else:
         _show(rows)
     return 0
+
+
+def find_cache(folder: Path) -> Path:
+    """A file per state of the code that a run depends on: others' rows are not taken for its."""
+    lab = [
+        Path(__file__).parent / f"{name}.py" for name in ("attacks", "liars", "network", "tasks")
+    ]
+    return folder / f"attacks-{fingerprint_judging(lab)}.jsonl"
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -167,6 +176,7 @@ def _row(run: Run, results: dict[Run, Result]) -> dict[str, Any]:
         **asdict(run),
         **measured,
         "clean_accuracy": round(results[run.clean].accuracy, 4),
+        "clean_backdoor_success": round(results[run.clean].backdoor_success, 4),
         "accuracy_without_them": round(results[run.without].accuracy, 4),
     }
 

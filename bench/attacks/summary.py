@@ -1,13 +1,14 @@
-"""python -m bench.attacks.summary — the worst of the attacks, by how many attack and how many lie.
+"""python -m bench.attacks.summary [--out …] — the worst, by setting and by attack, and what misses.
 
-Reads bench/results/attacks.json, prints a table and draws bench/results/attacks.png.
+Reads attacks.json in the folder of the results, prints two tables and draws attacks.png beside it.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -16,12 +17,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.attacks.targets import Misses, Row, find_misses
+
 RESULTS = Path(__file__).parents[1] / "results"
 # Its honest rounds are honest work, paid as such: shown apart.
 _PAID_FOR_HONEST_ROUNDS = "selective"
 _SETTING = ("dataset", "skew", "alpha", "attackers", "lying_validators", "rule")
-
-Row = dict[str, Any]
+_KIND = ("dataset", "alpha", "rule", "attack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,62 @@ def show(worst: Iterable[Worst]) -> Table:
     return table
 
 
+@dataclass(frozen=True, slots=True)
+class Attackers:
+    """The worst of one attack over shares, judges and seeds; `gain` is the mean of what the model
+    gained in accuracy by their taking part, against their staying away: below zero is harm.
+    """
+
+    kind: tuple[Any, ...]
+    runs: int
+    drop: float
+    gain: float
+    pay_share: float
+    profit: float
+    misses: Misses
+
+
+def summarise_attacks(rows: Iterable[Row]) -> list[Attackers]:
+    """One line per attack, data and rule, in their order."""
+    ordered = sorted(rows, key=_kind)
+    return [_find_worst_of(key, list(group)) for key, group in groupby(ordered, _kind)]
+
+
+def _kind(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _KIND)
+
+
+def _find_worst_of(kind: tuple[Any, ...], rows: list[Row]) -> Attackers:
+    gains = [row["accuracy"] - row["accuracy_without_them"] for row in rows]
+    return Attackers(
+        kind=kind,
+        runs=len(rows),
+        drop=max(row["clean_accuracy"] - row["accuracy"] for row in rows),
+        gain=sum(gains) / len(gains),
+        pay_share=min(row["honest_pay_share"] for row in rows),
+        profit=max(row["best_attacker_profit"] for row in rows),
+        misses=Misses(*map(sum, zip(*map(find_misses, rows), strict=True))),
+    )
+
+
+def show_attacks(lines: Iterable[Attackers]) -> Table:
+    columns = ("attack", "runs", "greatest\ndrop", "mean gain\nby them", "honest\npay", "profit")
+    missed = (f"missed:\n{name.replace('_', ' ')}" for name in Misses._fields)
+    table = Table(*columns, *missed)
+    table.columns[0].no_wrap = True
+    for line in lines:
+        table.add_row(
+            " ".join(map(str, line.kind)),
+            str(line.runs),
+            f"{line.drop:.1%}",
+            f"{line.gain:+.1%}",
+            f"{line.pay_share:.1%}",
+            f"{line.profit:+.2f}",
+            *(str(count or "") for count in line.misses),
+        )
+    return table
+
+
 def draw(rows: list[Row], path: Path) -> None:
     """Accuracy and honest pay share of every run, a column of points per attack."""
     from matplotlib.figure import Figure
@@ -119,12 +177,17 @@ def draw(rows: list[Row], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def main() -> int:
-    rows: list[Row] = json.loads((RESULTS / "attacks.json").read_text())
-    Console(width=200).print(show(summarise(rows)))
-    draw(rows, RESULTS / "attacks.png")
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="bench.attacks.summary", description=__doc__)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    folder: Path = parser.parse_args(arguments).out
+    rows: list[Row] = json.loads((folder / "attacks.json").read_text())
+    console = Console(width=200)
+    console.print(show(summarise(rows)))
+    console.print(show_attacks(summarise_attacks(rows)))
+    draw(rows, folder / "attacks.png")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.attacks.network import Network, Plan
 from bench.attacks.tasks import Task, make_task
+from bench.fingerprint import fingerprint_judging
 from commonweal.learning.scoring import Candidate, ScoringMemory, recall_round, score_updates
 from commonweal.protocol.types import Address, Score
 from commonweal.protocol.verdicts import tally
@@ -112,12 +113,8 @@ def record(scene: Scene) -> Recording:
 
 def find_cache(folder: Path) -> Path:
     """A file per state of the code: what other code said about updates is not used."""
-    root = Path(__file__).parents[2]
-    sources = [*root.glob("commonweal/learning/*.py"), *root.glob("bench/attacks/*.py")]
-    state = hashlib.sha256(Path(__file__).read_bytes())
-    for source in sorted(sources):
-        state.update(source.read_bytes())
-    return folder / f"economics-ballots-{state.hexdigest()[:12]}.npz"
+    lab = (Path(__file__).parents[1] / "attacks").glob("*.py")
+    return folder / f"economics-ballots-{fingerprint_judging([Path(__file__), *lab])}.npz"
 
 
 def collect(scenes: Sequence[Scene], cache: Path, jobs: int) -> dict[Scene, Recording]:

@@ -40,11 +40,14 @@ def test_rows_are_kept_in_a_folder_that_was_not_there(
     assert [run.attack for run in executed] == [None, None, "alie", "sybil"]
 
 
-def test_what_is_kept_is_not_run_again_unless_asked_for(
-    tmp_path: Path, executed: list[Run]
+def test_what_is_kept_is_not_run_again_unless_asked_for_or_the_code_has_changed(
+    tmp_path: Path, executed: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
         main([*ARGUMENTS, "--out", str(tmp_path)])
     assert len(executed) == 4
     main([*ARGUMENTS, "--out", str(tmp_path), "--fresh"])
     assert len(executed) == 8
+    monkeypatch.setattr(command, "fingerprint_judging", lambda sources: "another state")
+    main([*ARGUMENTS, "--out", str(tmp_path)])
+    assert len(executed) == 12
