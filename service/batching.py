@@ -99,7 +99,7 @@ def next_batch(
     """`letters`: open ones. Memberships go alone and at once, round messages together."""
     for letter in letters:
         if isinstance(letter.message, JoinMessage | LeaveMessage):
-            if _is_draw_pending(view.round):
+            if is_draw_pending(view.round):
                 continue  # until the committee is drawn nobody may join or leave
             return Batch(view.job.job, letter.message.kind, (letter,), (_move(letter.message),))
     due = _due_letters(view, letters, now=now, now_ms=now_ms, delay=delay)
@@ -134,7 +134,7 @@ def _place_of(round_: Round) -> tuple[int, Phase]:
     return round_.round, round_.phase
 
 
-def _is_draw_pending(round_: Round) -> bool:
+def is_draw_pending(round_: Round) -> bool:
     return round_.phase is Phase.REVEAL and not round_.committee
 
 
@@ -195,7 +195,7 @@ def _build(view: JobView, letters: Sequence[Letter]) -> Batch:
     kind = messages[0].kind
     calls = tuple(_calls(view, messages))
     round_ = view.round
-    seed_block = round_.seed_block if _is_draw_pending(round_) else 0
+    seed_block = round_.seed_block if is_draw_pending(round_) else 0
     return Batch(view.job.job, kind, tuple(letters), calls, round_.commits, seed_block)
 
 

@@ -13,10 +13,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from commonweal.adapters.chain import Block, ChainReader
+from commonweal.adapters.heads import TOLD_INTERVAL, HeadWatch
 from commonweal.adapters.sender_pool import SenderPool
 from commonweal.errors import CommonwealError
 from commonweal.protocol.events import MemberJoined, MemberLeft, MemberOperatorRefreshed
-from service.batching import next_batch, sort_letters
+from service.batching import is_draw_pending, next_batch, sort_letters
 from service.custodian import Custodian
 from service.database import DatabaseUnavailable
 from service.indexer import Indexer, Step
@@ -49,7 +50,7 @@ class Task:
 
 
 class Engine:
-    """Runs in a thread of its own; `wake` and `catch_up` may be called from any.
+    """Runs in a thread of its own; `wake`, `look` and `catch_up` may be called from any.
 
     Only the leader of several coordinators on one database writes and sends; the others look on.
     """
@@ -69,7 +70,9 @@ class Engine:
         *,
         poll_interval: float,
         relay_delay: float,
+        heads_url: str | None = None,
     ) -> None:
+        """`heads_url`: of a node that tells of blocks; without one it is asked for them."""
         self._reader = reader
         self._indexer = indexer
         self._mirror = mirror
@@ -96,6 +99,12 @@ class Engine:
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="engine")
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._is_anew = True  # every view is to be read again
+        self._is_stale = True  # the chain may have more than was read
+        self._looked_at = float("-inf")
+        self._awaits_blocks = False  # also those in which nothing happened
+        self._heads = heads_url and HeadWatch(
+            heads_url, self.look, wants_quiet=lambda: self._awaits_blocks
+        )
         self.leads = False
         self.head: Block | None = None
         self.indexed = -1
@@ -104,10 +113,14 @@ class Engine:
 
     def start(self) -> None:
         self._thread.start()
+        if self._heads:
+            self._heads.start()
 
     def stop(self) -> None:
         """Finishes what is being sent, if that does not take long; it is stored anyway."""
         self._stopping.set()
+        if self._heads:
+            self._heads.stop()
         self._ticks.stop()
         self._wake.set()
         self._thread.join(timeout=10)
@@ -118,6 +131,12 @@ class Engine:
         self._leadership.release()
 
     def wake(self) -> None:
+        """Something waits to be handed out; what is known of the chain will do for it."""
+        self._wake.set()
+
+    def look(self) -> None:
+        """The chain has changed, or may have."""
+        self._is_stale = True
         self._wake.set()
 
     def catch_up(self, timeout: float = 2.0) -> None:
@@ -126,9 +145,17 @@ class Engine:
         Whoever does not lead waits for what the leader writes. At once if many wait already.
         Raises ChainUnavailable.
         """
-        head = self._reader.fetch_head().number
-        self._wake.set()
-        self._ticks.wait(timeout, lambda: self.indexed >= head)
+        head = self._reader.fetch_head()
+        if not self._has_seen(head):
+            self.look()
+            self._ticks.wait(timeout, lambda: self._has_seen(head))
+
+    def _has_seen(self, block: Block) -> bool:
+        """The views are of this block, or of a later one."""
+        seen = self._views.head
+        if seen is None or self.indexed < block.number:
+            return False
+        return seen.hash == block.hash or seen.number > block.number
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -156,7 +183,8 @@ class Engine:
     def _tick(self) -> None:
         if self._leadership.hold() is not self.leads:
             self._change_places()
-        self._follow()
+        if self._should_look():
+            self._look()
         if not self.leads:
             return
         if not self._is_recovered:
@@ -165,15 +193,31 @@ class Engine:
         elif self._views.head is not None:
             self._hand_out()
 
+    def _should_look(self) -> bool:
+        """While a node tells of blocks, it is asked now and then only, whatever it tells."""
+        is_told = self._heads and self._heads.is_told
+        interval = max(self._poll_interval, TOLD_INTERVAL) if is_told else self._poll_interval
+        waited = time.monotonic() - self._looked_at
+        return self._is_stale or not self.leads or waited >= interval
+
     def _change_places(self) -> None:
         self.leads = not self.leads
         log.info("this coordinator leads" if self.leads else "another coordinator leads")
         self._is_recovered = False
-        self._is_anew = True
+        self._is_anew = self._is_stale = True
         self._mirror.forget()
         self._relay.rewinds = self._keeper.rewinds = self._indexer.fetch_rewinds()
 
     # Following
+
+    def _look(self) -> None:
+        self._is_stale, self._looked_at = False, time.monotonic()
+        try:
+            self._follow()
+        except BaseException:  # what it had taken from the chain may not be in the views
+            self._is_stale = self._is_anew = True
+            raise
+        self._awaits_blocks = any(is_draw_pending(view.round) for view in self._views.all())
 
     def _follow(self) -> None:
         touched: set[int] = set()
@@ -300,4 +344,4 @@ class Engine:
             structlog.contextvars.unbind_contextvars("task")
             self.changes += 1
             self._busy.discard(job)
-            self._wake.set()
+            self.look()

@@ -12,7 +12,6 @@ from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.store import ContentStore
 from commonweal.adapters.deployment import load_deployment
-from commonweal.adapters.heads import HeadWatch
 from commonweal.adapters.transactions import Outbox
 from commonweal.protocol.receipts import RelayReceipt, sign_receipt
 from commonweal.protocol.types import Wei
@@ -53,7 +52,6 @@ class Services:
     followers: Followers  # of jobs
     change_followers: Followers
     balances: tuple[Balance, ...]  # of the sending keys, the coordinator's own first
-    heads: HeadWatch | None
     outbox: Outbox
     metrics: Metrics
     sessions: Sessions
@@ -66,12 +64,8 @@ class Services:
 
     def start(self) -> None:
         self.engine.start()
-        if self.heads is not None:
-            self.heads.start()
 
     def stop(self) -> None:
-        if self.heads is not None:
-            self.heads.stop()
         self.engine.stop()
         self.database.dispose()
         self.loop_database.dispose()
@@ -130,6 +124,7 @@ def open_services(settings: Settings) -> Services:
         metrics,
         poll_interval=settings.poll_interval,
         relay_delay=settings.relay_delay,
+        heads_url=settings.heads_url,
     )
     return Services(
         settings=settings,
@@ -147,7 +142,6 @@ def open_services(settings: Settings) -> Services:
         followers=Followers(settings.followers),
         change_followers=Followers(settings.followers),
         balances=tuple(Balance(reader, address) for address in sender.addresses),
-        heads=HeadWatch(settings.heads_url, engine.wake) if settings.heads_url else None,
         outbox=Outbox(database),
         metrics=metrics,
         sessions=Sessions(

@@ -21,22 +21,24 @@ _SUBSCRIBE = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["
 _OPEN_SECONDS = 5.0
 _RECONNECT_SECONDS = 2.0
 _MOST_BYTES = 64 * 2**10  # a header has about two thousand
-_TOLD_INTERVAL = 0.5  # between looks while the node tells of blocks: deadlines are in no block
+TOLD_INTERVAL = 0.5  # between looks while the node tells of blocks: deadlines are in no block
 _SLICE = 0.2  # in which a wish to stop is heard
 _NO_LOGS = "0x" + "00" * 256
 
 
 class HeadWatch:
-    """Calls `wake` for each new block, or with `logs_only` for those in which something happened.
+    """Calls `wake` for each new block in which something happened, and for quiet ones if wanted.
 
-    `wake` runs in the watch's thread and must not block.
+    Both run in the watch's thread and must not block.
     """
 
-    def __init__(self, url: str, wake: Callable[[], None], *, logs_only: bool = False) -> None:
+    def __init__(
+        self, url: str, wake: Callable[[], None], *, wants_quiet: Callable[[], bool] = lambda: False
+    ) -> None:
         """`url`: ws:// or wss://, of a node of the chain that is read."""
         self._url = url
         self._wake = wake
-        self._logs_only = logs_only
+        self._wants_quiet = wants_quiet
         self._stopping = threading.Event()
         self._connection: ClientConnection | None = None
         self._thread = threading.Thread(target=self._run, name="heads", daemon=True)
@@ -85,7 +87,7 @@ class HeadWatch:
         if "params" not in message:
             self.is_told = True
             self._wake()  # for what came before the subscription
-        elif not (self._logs_only and _is_quiet(message["params"])):
+        elif not _is_quiet(message["params"]) or self._wants_quiet():
             self._wake()
 
 
@@ -104,7 +106,7 @@ class Lookout:
     def __init__(self, interval: float, url: str | None) -> None:
         self._interval = interval
         self._told = threading.Event()
-        self._watch = None if url is None else HeadWatch(url, self._told.set, logs_only=True)
+        self._watch = None if url is None else HeadWatch(url, self._told.set)
 
     def __enter__(self) -> Lookout:
         if self._watch is not None:
@@ -123,7 +125,7 @@ class Lookout:
     def wait(self, stop: threading.Event) -> None:
         """Returns when it is time to look, or when `stop` is set."""
         is_told = self._watch is not None and self._watch.is_told
-        interval = max(self._interval, _TOLD_INTERVAL) if is_told else self._interval
+        interval = max(self._interval, TOLD_INTERVAL) if is_told else self._interval
         ends = time.monotonic() + interval
         while not stop.is_set() and (left := ends - time.monotonic()) > 0:
             if self._told.wait(min(left, _SLICE)):

@@ -61,11 +61,11 @@ def wait_until(condition: object, seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize(("logs_only", "wakes"), [(False, 3), (True, 2)])
-def test_wakes_for_blocks(logs_only: bool, wakes: int) -> None:
+@pytest.mark.parametrize(("wants_quiet", "wakes"), [(True, 3), (False, 2)])
+def test_wakes_for_blocks(wants_quiet: bool, wakes: int) -> None:
     node, woken = Node(), []
     with listening(node) as url:
-        watch = HeadWatch(url, lambda: woken.append(1), logs_only=logs_only)
+        watch = HeadWatch(url, lambda: woken.append(1), wants_quiet=lambda: wants_quiet)
         watch.start()
         wait_until(lambda: watch.is_told)
         node.tell(QUIET)

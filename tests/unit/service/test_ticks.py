@@ -11,10 +11,10 @@ from service.ticks import Ticks
 
 def test_whoever_finds_no_place_is_answered_at_once_and_places_come_back() -> None:
     ticks = Ticks(most_waiting=2)
-    refused = threading.Semaphore(0)
+    refused, is_there = threading.Semaphore(0), threading.Event()
 
     def wait() -> bool:
-        found = ticks.wait(timeout=60)
+        found = ticks.wait(60, is_there.is_set)
         if not found:
             refused.release()
         return found
@@ -24,22 +24,12 @@ def test_whoever_finds_no_place_is_answered_at_once_and_places_come_back() -> No
         for _ in range(3):
             assert refused.acquire(timeout=30)
         assert sum(answer.done() for answer in answers) <= 3
-        while not all(answer.done() for answer in answers):
-            ticks.note()
-            time.sleep(0.01)
-        assert sorted(answer.result() for answer in answers) == [False] * 3 + [True] * 2
-    assert [ticks.wait(timeout=0) for _ in range(3)] == [False] * 3
-    ticks.stop()
-    assert ticks.wait(timeout=60) is False
-
-
-def test_a_look_that_had_begun_before_does_not_count() -> None:
-    ticks = Ticks()
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(ticks.wait, 0.5)
-        time.sleep(0.1)
+        is_there.set()
         ticks.note()
-        assert answer.result() is False
+        assert sorted(answer.result() for answer in answers) == [False] * 3 + [True] * 2
+    assert [ticks.wait(0, lambda: False) for _ in range(3)] == [False] * 3
+    ticks.stop()
+    assert ticks.wait(60, lambda: False) is False
 
 
 def test_what_is_waited_for_may_take_several_looks() -> None:
