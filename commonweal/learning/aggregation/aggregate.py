@@ -79,9 +79,7 @@ def advance(
     ordered = sorted(updates, key=lambda update: int(update.trainer, 16))
     _require_sound(parent.weights, ordered)
     run = _Run(spec, parent, ordered, kernels or choose_kernels(), threads)
-    model = run.apply(run.plan(seed))
-    _require_in_range(model)
-    return model
+    return run.apply(run.plan(seed))
 
 
 def compute_norm(delta: Weights) -> float:
@@ -151,6 +149,7 @@ class _Run:
 
         if not all(self._map(fill)):
             self._require_finite()
+        _require_in_range(after)
         return GlobalModel(model, after)
 
     def _step(self, its: Plan, rows: Rows, step: Block) -> bool:
@@ -193,7 +192,7 @@ class _Run:
         """Name the first that is not; finite ones are too small to leave float64 in a sum."""
         for update in self._updates:
             _require(math.isfinite(compute_norm(update.delta)), update, "not-finite")
-        raise InvalidWeights("the step leaves the range of numbers", reason="not-finite")
+        raise InvalidWeights("the model leaves the range of numbers", reason="not-finite")
 
     def _read(self, span: Span, function: Callable[[Rows], Result]) -> Result:
         name, first, end = span
@@ -255,7 +254,9 @@ def _require(condition: bool, update: ScoredUpdate, reason: str) -> None:
         raise InvalidUpdate(message, reason=reason, trainer=update.trainer, score=update.score)
 
 
-def _require_in_range(model: GlobalModel) -> None:
-    for name, tensor in {**model.weights, **model.moments}.items():
+def _require_in_range(moments: Weights) -> None:
+    for name, tensor in moments.items():
         if not np.isfinite(tensor).all():
-            raise InvalidWeights(f"NaN or Inf in {name}", reason="not-finite", tensor=name)
+            raise InvalidWeights(
+                f"NaN or Inf in the moment {name}", reason="not-finite", tensor=name
+            )

@@ -55,7 +55,10 @@ class Kernels(Protocol):
     def apply(
         self, parent: NDArray[np.float32], step: Block, rate: float, out: NDArray[np.float32]
     ) -> bool:
-        """out = parent + rate · step, rounded to float32 once. False if the step is not finite."""
+        """out = parent + rate · step, rounded to float32 once.
+
+        False if the step or the result is not finite.
+        """
 
 
 class NumpyKernels:
@@ -111,7 +114,7 @@ class NumpyKernels:
             moved = np.multiply(step, rate)
             np.add(moved, parent, out=moved)
             out[:] = moved.astype(np.float32)
-        return True
+        return bool(np.isfinite(out).all())
 
 
 def _sort_rows(rows: list[Block], cut: int) -> None:

@@ -38,7 +38,7 @@ _SOURCE = Path(__file__).with_name("kernels.c")
 _FLAGS = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-shared", "-fPIC")
 # The widest vectors first; a compiler or a processor that does not know them has the next.
 _TARGETS = (("-march=native", "-mprefer-vector-width=512"), ("-march=native",), ())
-_STAGED = 512  # columns, STAGE · STRIP in kernels.c
+_STRIP, _LINE = 64, 64  # columns, bytes: as in kernels.c
 _COMPILE_SECONDS = 120.0
 
 _size, _double, _pointer = ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p
@@ -80,7 +80,7 @@ class CompiledKernels:
         if not mixture.is_identity:
             return self._mixed_sorted_mean(rows, mixture, cut, out)
         pointers, pairs = _pointers(rows), _pairs(len(rows), cut)
-        room = np.empty(len(rows) * _STAGED, np.float32)
+        room = _scratch(len(rows) * _STRIP, np.float32)
         network = (_at(pairs), len(pairs), cut, out.size)
         ends = (_at(room), _at(out))
         return bool(self._library.sorted_mean(len(rows), _at(pointers), *network, *ends))
@@ -89,7 +89,7 @@ class CompiledKernels:
         size = len(mixture.terms)
         pointers, pairs = _pointers(rows), _pairs(size, cut)
         begin, index, shares = _flatten(mixture)
-        room, picked = np.empty(size * _STAGED), np.empty(len(rows), np.uintp)
+        room, picked = _scratch(size * _STRIP, np.float64), np.empty(len(index), np.uintp)
         terms = (size, _at(begin), _at(index), _at(shares))
         network = (_at(pairs), len(pairs), cut, out.size)
         ends = (_at(room), _at(picked), _at(out))
@@ -98,7 +98,8 @@ class CompiledKernels:
 
     def gram(self, rows: Rows) -> Block:
         count = len(rows)
-        products, room = np.zeros((count, count)), np.empty((count + 1) * SUBBLOCK)
+        products = np.zeros((count, count))
+        room = _scratch((count + 1) * SUBBLOCK, np.float64)
         pointers = _pointers(rows)
         self._library.gram(count, _at(pointers), rows[0].size, _at(room), _at(products))
         upper = np.triu_indices(count, 1)
@@ -112,6 +113,11 @@ class CompiledKernels:
         self, parent: NDArray[np.float32], step: Block, rate: float, out: NDArray[np.float32]
     ) -> bool:
         return bool(self._library.apply_step(_at(parent), _at(step), rate, step.size, _at(out)))
+
+
+def _scratch(size: int, kind: type[np.float32 | np.float64]) -> NDArray[np.generic]:
+    """Of `size` numbers, and a line more, so that the kernel can start at one."""
+    return np.empty(size + _LINE // np.dtype(kind).itemsize, kind)
 
 
 def _at(array: NDArray[np.generic]) -> int:

@@ -13,7 +13,8 @@
 #endif
 
 #define STRIP 64      /* columns that are sorted at once: they stay in the first-level cache */
-#define STAGE 8       /* strips that are read at once: long enough runs for the prefetcher */
+#define AHEAD 256     /* columns; no processor foresees as many rows as there are updates */
+#define LINE 64       /* bytes; scratch starts at one, or every vector would lie across two */
 #define SUBBLOCK 2048 /* part of the result, as in blocks.py */
 #define SUM_STRIP 1024
 
@@ -21,6 +22,16 @@ typedef double v8 __attribute__((vector_size(64), aligned(8)));
 typedef float f8 __attribute__((vector_size(32), aligned(4)));
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* The callers leave room for it. */
+static void *align(void *scratch) {
+    return (void *)(((uintptr_t)scratch + LINE - 1) / LINE * LINE);
+}
+
+static void fetch_strip(const float *row, size_t at, size_t len) {
+    for (size_t k = at; k < least(at + STRIP, len); k += LINE / sizeof *row)
+        __builtin_prefetch(row + k, 0, 2);
+}
 
 /* out = sum of c[j] * rows[j], in the order of j; n > 0 */
 static void sum_strip(size_t n, const float *const *rows, const double *c, size_t start,
@@ -64,13 +75,14 @@ static uint64_t is_odd_double(double x) {
     return (bits & 0x7ff0000000000000u) == 0x7ff0000000000000u;
 }
 
-/* 1 if every step is finite */
+/* 1 if every step and every result is finite */
 int apply_step(const float *restrict parent, const double *restrict step, double rate, size_t len,
                float *restrict out) {
     uint64_t odd = 0;
     for (size_t k = 0; k < len; k++) {
-        odd |= is_odd_double(step[k]);
-        out[k] = (float)(step[k] * rate + (double)parent[k]);
+        const float moved = (float)(step[k] * rate + (double)parent[k]);
+        odd |= is_odd_double(step[k]) | is_odd(moved);
+        out[k] = moved;
     }
     return !odd;
 }
@@ -120,51 +132,49 @@ DEFINE_SORT(sort_double, double)
 DEFINE_MEAN(mean_float, float)
 DEFINE_MEAN(mean_double, double)
 
-/* Rows as they are: float32 sorts like float64. scratch: n * STAGE * STRIP floats. */
+/* Rows as they are: float32 sorts like float64. scratch: n * STRIP floats and a line. */
 int sorted_mean(size_t n, const float *const *rows, const int32_t *pairs, size_t n_pairs,
                 size_t cut, size_t len, float *scratch, double *out) {
     uint32_t odd = 0;
-    for (size_t start = 0; start < len; start += STAGE * STRIP) {
-        size_t end = least(start + STAGE * STRIP, len);
-        for (size_t j = 0; j < n; j++)
-            for (size_t at = start, s = 0; at < end; at += STRIP, s++)
-                odd |= copy_strip(rows[j] + at, least(STRIP, end - at),
-                                  scratch + (s * n + j) * STRIP);
-        for (size_t at = start, s = 0; at < end; at += STRIP, s++) {
-            float *strip = scratch + s * n * STRIP;
-            sort_float(strip, pairs, n_pairs);
-            mean_float(strip, cut, n - cut, least(STRIP, end - at), out + at);
+    float *strip = align(scratch);
+    for (size_t at = 0; at < len; at += STRIP) {
+        size_t many = least(STRIP, len - at);
+        for (size_t j = 0; j < n; j++) {
+            fetch_strip(rows[j], at + AHEAD, len);
+            odd |= copy_strip(rows[j] + at, many, strip + j * STRIP);
         }
+        sort_float(strip, pairs, n_pairs);
+        mean_float(strip, cut, n - cut, many, out + at);
     }
     return !odd;
 }
 
-/* Row k is a mixture: terms begin[k] .. begin[k + 1] - 1 of (index, c). scratch: as floats above,
- * but m * STAGE * STRIP doubles. 'picked' has room for n pointers. */
+static void mix_strip(const float *const *rows, size_t terms, const double *c, size_t at,
+                          size_t many, double *to) {
+    sum_strip(terms, rows, c, at, many, to);
+    for (size_t k = 0; k < many; k++) to[k] = to[k] + 0.0;
+    for (size_t k = many; k < STRIP; k++) to[k] = 0.0;
+}
+
+/* Row k is a mixture: terms begin[k] .. begin[k + 1] - 1 of (index, c). scratch: m * STRIP doubles
+ * and a line. 'picked' has room for a pointer per term. */
 int mixed_sorted_mean(size_t n, const float *const *rows, size_t m, const size_t *begin,
                       const size_t *index, const double *c, const int32_t *pairs, size_t n_pairs,
                       size_t cut, size_t len, double *scratch, const float **picked, double *out) {
     uint32_t odd = 0;
-    for (size_t start = 0; start < len; start += STAGE * STRIP) {
-        size_t end = least(start + STAGE * STRIP, len);
-        for (size_t j = 0; j < n; j++)
-            for (size_t k = start; k < end; k++) odd |= is_odd(rows[j][k]);
-        for (size_t r = 0; r < m; r++) {
-            size_t terms = begin[r + 1] - begin[r];
-            for (size_t t = 0; t < terms; t++) picked[t] = rows[index[begin[r] + t]];
-            for (size_t at = start, s = 0; at < end; at += STRIP, s++) {
-                double *to = scratch + (s * m + r) * STRIP;
-                size_t many = least(STRIP, end - at);
-                sum_strip(terms, picked, c + begin[r], at, many, to);
-                for (size_t k = 0; k < many; k++) to[k] = to[k] + 0.0;
-                for (size_t k = many; k < STRIP; k++) to[k] = 0.0;
-            }
+    double *strip = align(scratch);
+    for (size_t t = 0; t < begin[m]; t++) picked[t] = rows[index[t]];
+    for (size_t at = 0; at < len; at += STRIP) {
+        size_t many = least(STRIP, len - at);
+        for (size_t j = 0; j < n; j++) {
+            fetch_strip(rows[j], at + AHEAD, len);
+            for (size_t k = at; k < at + many; k++) odd |= is_odd(rows[j][k]);
         }
-        for (size_t at = start, s = 0; at < end; at += STRIP, s++) {
-            double *strip = scratch + s * m * STRIP;
-            sort_double(strip, pairs, n_pairs);
-            mean_double(strip, cut, m - cut, least(STRIP, end - at), out + at);
-        }
+        for (size_t r = 0; r < m; r++)
+            mix_strip(picked + begin[r], begin[r + 1] - begin[r], c + begin[r], at, many,
+                      strip + r * STRIP);
+        sort_double(strip, pairs, n_pairs);
+        mean_double(strip, cut, m - cut, many, out + at);
     }
     return !odd;
 }
@@ -201,8 +211,9 @@ static void tile(const double *restrict i0, const double *restrict i1, const dou
 }
 
 /* Inner products into the lower triangle of out (n * n, zero on entry).
- * scratch: (n + 1) * SUBBLOCK doubles. */
+ * scratch: (n + 1) * SUBBLOCK doubles and a line. */
 void gram(size_t n, const float *const *rows, size_t len, double *scratch, double *out) {
+    scratch = align(scratch);
     memset(scratch + n * SUBBLOCK, 0, SUBBLOCK * sizeof *scratch);
     for (size_t start = 0; start < len; start += SUBBLOCK) {
         size_t many = least(SUBBLOCK, len - start);

@@ -140,6 +140,16 @@ def test_both_see_what_is_not_finite(compiled, bad, at):
         assert not kernels.apply(rows[0], step, 1.0, np.empty(700, np.float32))
 
 
+@needs_compiler
+@pytest.mark.parametrize("at", [0, 63, 64, 699])
+def test_both_see_a_result_beyond_float32(compiled, at):
+    parent, step = np.zeros(700, np.float32), np.zeros(700)
+    step[at] = 1e39
+    for kernels in (compiled, NumpyKernels()):
+        assert not kernels.apply(parent, step, 1.0, np.empty(700, np.float32))
+        assert kernels.apply(parent, step, 0.1, np.empty(700, np.float32))
+
+
 def test_a_network_sorts_what_it_is_asked_for():
     """All rows of zeros and ones: a network that sorts these sorts everything (Knuth 5.3.4, Z)."""
     for size in range(1, 11):
