@@ -30,6 +30,7 @@ from commonweal.adapters.sign_in import SignIn
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
 from commonweal.errors import CommonwealError
 from commonweal.extras import require_extra
+from commonweal.garbage import collect_seldom
 from commonweal.protocol.types import Address, Role, Wei
 from node_agent.agent import Agent
 from node_agent.chainlog import ChainLog
@@ -170,6 +171,7 @@ def warm_up() -> None:
     import torch
 
     torch.set_num_threads(1)
+    collect_seldom()
 
 
 @dataclass(frozen=True, slots=True)

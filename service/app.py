@@ -77,17 +77,19 @@ def create_routes(content: ContentStore, upload_seconds: float) -> DocumentedApi
         docs_url=None,
         redoc_url=None,
     )
-    pages = (overview, histories, careers)
-    app.include_router(health.router)
     counted = errors.problems(401, 429)
-    for module in (network, sessions, jobs, drafts, rounds, events, providers, messages, *pages):
-        app.include_router(module.router, responses=counted)
+    # First what is asked most: routes are tried one after another.
     app.include_router(gateway_routes(content), responses=counted)
+    app.include_router(messages.router, responses=counted)
     app.include_router(
         upload_routes(content, upload_seconds=upload_seconds),
         dependencies=[*SIGNED_IN, *UPLOADING],
         responses=counted,
     )
+    app.include_router(health.router)
+    pages = (overview, histories, careers)
+    for module in (network, sessions, jobs, drafts, rounds, events, providers, *pages):
+        app.include_router(module.router, responses=counted)
     app.include_router(page_routes())
     return app
 

@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 
 from commonweal.errors import Conflict
+from commonweal.garbage import collect_seldom
 from service.app import create_app
 from service.services import open_services
 from service.settings import Settings
@@ -41,6 +42,7 @@ def serve(settings: Settings) -> None:
             access_log=False,
             server_header=False,
         )
+        collect_seldom()
         _Server(config, settings.data_dir / "endpoint").run(sockets=[listener])
     log.info("coordinator stopped")
 
@@ -75,7 +77,8 @@ class _Server(uvicorn.Server):
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio turns Nagle off only where TCP is named: small answers would wait 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -19,7 +19,7 @@ _COPIES = 6
 # Of each layer's output: itself, after ReLU, pooling's places (twice as wide), their gradients.
 _ACTIVATIONS = 7
 _EVALUATED = 2  # without gradients: itself, and after ReLU
-_EVALUATION_BATCH = 4096  # samples, see `training`
+_EVALUATION_BATCH = 4096  # samples at most, see `training`
 # Per update: as decoded, as unit vector, scaled back, and once more while they are put together.
 _JUDGED = 4
 

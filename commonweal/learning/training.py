@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-_EVALUATION_BATCH = 4096
+# Samples at once: on a processor what the layers put out stays in its cache.
+_CPU_BATCH, _GPU_BATCH = 256, 4096
 
 
 class TrainingDiverged(InvalidInput):
@@ -100,8 +101,9 @@ def evaluate_samples(
     with _deterministic() as device, torch.no_grad():
         tensors = _to_tensors(weights, device)
         losses, hits = [], []
-        for start in range(0, len(data), _EVALUATION_BATCH):
-            rows = slice(start, start + _EVALUATION_BATCH)
+        size = _batch_size(device)
+        for start in range(0, len(data), size):
+            rows = slice(start, start + size)
             y = torch.as_tensor(data.y[rows], device=device)
             logits = forward(spec.model, tensors, torch.as_tensor(data.x[rows], device=device))
             losses.append(functional.cross_entropy(logits, y, reduction="none").double().cpu())
@@ -117,7 +119,7 @@ def predict(
 
     with _deterministic() as device, torch.no_grad():
         tensors = _to_tensors(weights, device)
-        batches = torch.split(torch.as_tensor(x, device=device), _EVALUATION_BATCH)
+        batches = torch.split(torch.as_tensor(x, device=device), _batch_size(device))
         logits = [forward(spec.model, tensors, batch).double() for batch in batches]
         probabilities: np.ndarray[tuple[int, int], np.dtype[np.float64]]
         probabilities = torch.cat(logits).softmax(dim=1).cpu().numpy()
@@ -209,6 +211,10 @@ def _log_prior(spec: JobSpec, data: Dataset) -> Tensor:
     if spec.training.loss == "cross-entropy":
         return torch.zeros(len(counts))
     return torch.as_tensor(np.log((counts + 0.1) / counts.sum()), dtype=torch.float32)
+
+
+def _batch_size(device: torch.device) -> int:
+    return _CPU_BATCH if device.type == "cpu" else _GPU_BATCH
 
 
 def _to_tensors(weights: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.keystore import load_account
 from commonweal.adapters.rpc import WrongChain
 from commonweal.learning.data import DigitsSource
+from node_agent import server as agent_server
 from node_agent.cli import main, parse_amount
 from node_agent.config import NodeConfig, load_config
 from node_agent.errors import NodeRunning
 from node_agent.runtime import run_node
 from node_agent.server import CannotListen, ContentServer, PortTaken, read_endpoint, write_endpoint
+from service import server as coordinator_server
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +160,17 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         with pytest.raises(PortTaken) as caught:
             ContentServer(EmbeddedStore(tmp_path), "127.0.0.1", other.getsockname()[1])
     assert caught.value.details["port"] > 0
+
+
+@pytest.mark.parametrize("bind", [agent_server._bind, coordinator_server._bind])
+def test_asyncio_is_told_that_it_listens_on_tcp(bind: Callable[[str, int], socket.socket]) -> None:
+    """Else it leaves Nagle's algorithm on, and every small answer waits for an acknowledgement."""
+    with bind("127.0.0.1", 0) as listener:
+        listener.listen()
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+            assert accepted.proto == socket.IPPROTO_TCP
+            accepted.close()
 
 
 def test_another_failure_to_listen_is_not_called_a_port_in_use(tmp_path: Path) -> None:
