@@ -28,14 +28,12 @@ class Coalitions:
     parent: Weights
     units: Vectors  # (n, d), of length one
     norms: Values  # (n,)
+    size: float  # to which longer ones are clipped
     data: Dataset
     _known: dict[bytes, Values] = field(default_factory=dict)
 
     def losses(self, chosen: NDArray[np.bool]) -> Values:
-        """Loss per sample with the `chosen` (n,) updates, clipped to the median norm of all n.
-
-        Not of the chosen: an outlier alone would be its own measure.
-        """
+        """Loss per sample with the mean of the `chosen` (n,) updates, clipped."""
         key = np.packbits(chosen).tobytes()
         if key not in self._known:
             model = move(self.parent, self._step(chosen)) if chosen.any() else self.parent
@@ -44,7 +42,7 @@ class Coalitions:
 
     def _step(self, chosen: NDArray[np.bool]) -> Vectors:
         # Zeros for the others: rows that are chosen would be copied.
-        lengths = np.where(chosen, np.minimum(self.norms, np.median(self.norms)), 0.0)
+        lengths = np.where(chosen, np.minimum(self.norms, self.size), 0.0)
         step: Vectors = (lengths / chosen.sum()).astype(np.float32) @ self.units
         return step
 

@@ -113,7 +113,7 @@ class Measurement:
     members: tuple[int, ...]
     copies: frozenset[int]
     turned: frozenset[int]  # against what they sent before
-    norms: Values
+    sizes: Values  # norms as parts of the usual one, at most 1
     agreement: Values
     structure: Values  # greatest |cosine| to anything trusted: noise has none
     harm: Values  # change of the validator's loss without the update, in standard errors
@@ -235,7 +235,9 @@ def _measure_one_thing(
     if spec.scoring.rule == "agreement":
         cosines = view.units @ _train_reference(spec, parent, data, seed)
         return np.where(cosines > _noise_floor(view.units.shape[1]), cosines, 0).astype(np.float64)
-    coalitions = Coalitions(spec, parent, view.units, view.norms, data)
+    # The median of all: an outlier alone in a coalition would be its own measure.
+    size = float(np.median(view.norms))
+    coalitions = Coalitions(spec, parent, view.units, view.norms, size, data)
     if spec.scoring.rule == "leave-one-out":
         effects = compute_leave_one_out(coalitions, np.ones(len(view.members), np.bool))
         return np.where(effects > _CLEAR_EFFECT, effects, 0.0)
@@ -264,16 +266,19 @@ def _measure(
     floor = _noise_floor(units.shape[1])
     cosines = (units @ reference).astype(np.float64)
     trust = _compute_trust(members, cosines, copies, memory, floor)
+    size = _usual_norm(norms, trust)
     pairs = (units @ units.T).astype(np.float64)
     np.fill_diagonal(pairs, 0.0)
     known = np.array([memory.standing.get(member, 0.0) > floor for member in members], bool)
     links = np.abs(pairs * (known | (trust > 0)))
     structure = np.maximum(np.abs(cosines), links.max(axis=1, initial=0.0))
-    harm = compute_leave_one_out(Coalitions(spec, parent, units, norms, data), trust > 0)
+    harm = compute_leave_one_out(Coalitions(spec, parent, units, norms, size, data), trust > 0)
     agreement = _agree(cosines, pairs, trust)
     agreeing = np.flatnonzero((agreement > _OPPOSED) & (structure > floor))
-    agreement[agreeing[_find_marked(spec, parent, view, agreeing, data)]] -= _MARKED
-    return Measurement(members, copies, turned, norms, agreement, structure, harm, floor)
+    equally_long = (move(parent, np.float32(size) * unit) for unit in units[agreeing])
+    agreement[agreeing[find_triggered(spec, equally_long, data)]] -= _MARKED
+    sizes = np.minimum(norms / size, 1.0) if size > 0 else np.zeros(len(norms))
+    return Measurement(members, copies, turned, sizes, agreement, structure, harm, floor)
 
 
 def _compute_trust(
@@ -292,13 +297,10 @@ def _compute_trust(
     return np.where((cosines > floor) & ~barred, cosines, 0.0)
 
 
-def _find_marked(
-    spec: JobSpec, parent: Weights, view: _View, agreeing: NDArray[np.int64], data: Dataset
-) -> NDArray[np.bool]:
-    """Which of the `agreeing` updates (indices) share a trigger; each as long as the median."""
-    size = float(np.median(view.norms)) if len(view.norms) else 0.0
-    models = (move(parent, size * unit) for unit in view.units[agreeing])
-    return find_triggered(spec, models, data)
+def _usual_norm(norms: Values, trust: Values) -> float:
+    """The median norm of the trusted: a majority that sends next to nothing must not set it."""
+    counted = norms[trust > 0] if (trust > 0).any() else norms
+    return float(np.median(counted)) if len(counted) else 0.0
 
 
 def _train_reference(spec: JobSpec, parent: Weights, data: Dataset, seed: int) -> Vectors:
@@ -358,18 +360,17 @@ def _typical_agreement(seen: Measurement) -> float:
 
 
 def _to_scores(seen: Measurement, standing: Mapping[int, float]) -> dict[int, Score]:
-    size = float(np.median(seen.norms)) if len(seen.norms) else 0.0
     worth = {}
     for at, member in enumerate(seen.members):
-        share = min(1.0, float(seen.norms[at]) / size) if size > 0 else 0.0
-        worth[member] = standing[member] * share if _is_useful(seen, at, standing, share) else 0.0
+        useful = _is_useful(seen, at, standing)
+        worth[member] = standing[member] * float(seen.sizes[at]) if useful else 0.0
     return _to_levels(seen.members, np.array([worth[member] for member in seen.members]))
 
 
-def _is_useful(seen: Measurement, at: int, standing: Mapping[int, float], share: float) -> bool:
+def _is_useful(seen: Measurement, at: int, standing: Mapping[int, float]) -> bool:
     return (
         seen.members[at] not in seen.copies
-        and share >= _IDLE_NORM
+        and float(seen.sizes[at]) >= _IDLE_NORM
         and standing[seen.members[at]] > seen.floor
         and float(seen.structure[at]) > seen.floor
         and float(seen.agreement[at]) > _OPPOSED

@@ -33,7 +33,7 @@ def make_coalitions(*rows: np.ndarray) -> Coalitions:
     deltas = np.stack(rows)
     norms = np.linalg.norm(deltas, axis=1).astype(np.float64)
     units = (deltas / np.maximum(norms, 1e-30)[:, None]).astype(np.float32)
-    return Coalitions(SPEC, PARENT, units, norms, make_data())
+    return Coalitions(SPEC, PARENT, units, norms, float(np.median(norms)), make_data())
 
 
 def test_who_helps_is_told_from_who_harms() -> None:

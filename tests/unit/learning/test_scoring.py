@@ -136,6 +136,15 @@ def test_three_attackers_of_four_score_zero(honest, local):
     assert {scores[9 + i] for i in range(4)} == {0}
 
 
+def test_a_majority_that_sends_nothing_does_not_set_what_is_usual(honest, local):
+    """A median norm of all is zero then, and nobody was paid."""
+    nothing = [candidate(10 + m, scaled(train_delta(m), 0)) for m in range(6)]
+    scores, _ = score_updates(SPEC, PARENT, [*honest, *nothing], local, MEMORY, seed=1)
+    alone, _ = score_updates(SPEC, PARENT, honest, local, MEMORY, seed=1)
+    assert all(alone.values())
+    assert scores == {**alone, **dict.fromkeys(range(10, 16), 0)}
+
+
 def test_of_two_equal_updates_none_is_paid(honest, local):
     delta = train_delta(2)
     nudged = {name: tensor + np.float32(1e-5) for name, tensor in delta.items()}
