@@ -34,7 +34,7 @@ from commonweal.adapters.failover import open_provider
 from commonweal.adapters.headers import encode_header
 from commonweal.adapters.queries import Block, Log, Query, ask_block, ask_call, ask_logs, explain
 from commonweal.adapters.rpc import ChainRefused, WrongChain, name_endpoint
-from commonweal.adapters.structs import build_job, build_member, build_provider, build_round
+from commonweal.adapters.structs import build_job, build_provider, build_round, decode_members
 from commonweal.errors import NotFound
 from commonweal.protocol.appeals import Case
 from commonweal.protocol.events import (
@@ -157,8 +157,9 @@ class ChainReader:
         members: list[Member] = []
         while True:
             start = len(members)
-            page = self.call("JobBoard", "membersOf", job, start, _MEMBERS_PAGE, at=at)
-            members += [build_member(start + i, fields) for i, fields in enumerate(page)]
+            to, data = self.encode("JobBoard", "membersOf", job, start, _MEMBERS_PAGE)
+            page = decode_members(self.simulate({"to": to, "data": data}, at), start)
+            members += page
             if len(page) < _MEMBERS_PAGE:
                 return tuple(members)
 

@@ -7,20 +7,17 @@ validation alone costs two requests per call), no off-chain lookups on a contrac
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from http.client import HTTPException
+from typing import Any
 from urllib.parse import urlsplit
 
-import urllib3
 from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
+from commonweal.adapters.connections import Connections
 from commonweal.errors import Conflict, Unavailable
-
-# Its warnings name the path of what it tries again, where hosted endpoints carry their key.
-logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class ChainUnavailable(Unavailable):
@@ -43,7 +40,6 @@ _TOO_MANY, _FULL = 429, "it takes no more requests for now"
 
 
 Request = tuple[str, Sequence[Any]]  # method and parameters, as JSON has them
-T = TypeVar("T")
 
 
 class HttpProvider(JSONBaseProvider):
@@ -55,13 +51,7 @@ class HttpProvider(JSONBaseProvider):
         super().__init__(cache_allowed_requests=True)
         self.rpc_url = rpc_url
         self._takes_batches = True
-        self._pool = urllib3.PoolManager(
-            maxsize=8,
-            timeout=timeout,
-            # Once more after a broken connection: every request here may be made twice.
-            retries=urllib3.Retry(2, read=1, other=0, redirect=0, status=0, allowed_methods=None),
-            headers={"Content-Type": "application/json"},
-        )
+        self._connections = Connections(rpc_url, timeout)
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         answer = self._exchange(method, self.encode_rpc_request(method, params))
@@ -81,7 +71,7 @@ class HttpProvider(JSONBaseProvider):
         return [self._check(method, found.get(at)) for at in range(len(requests))]
 
     def close(self) -> None:
-        self._pool.clear()
+        self._connections.close()
 
     def _make_one(self, method: str, params: Sequence[Any]) -> RPCResponse:
         body = json.dumps(_write(0, method, params)).encode()
@@ -90,15 +80,19 @@ class HttpProvider(JSONBaseProvider):
     def _exchange(self, method: str, body: bytes) -> Any:
         """Some nodes send JSON-RPC errors with a status of 400 and above."""
         try:
-            answer = self._pool.request("POST", self.rpc_url, body=body)
-        except urllib3.exceptions.HTTPError as error:
-            raise self._fail(method, getattr(error, "reason", error)) from error
-        if answer.status == _TOO_MANY:
+            status, answer = self._connections.post(body)
+        except OSError as error:
+            raise self._fail(method, error.strerror or error) from error
+        except ValueError as error:
+            raise self._fail(method, f"its URL cannot be used: {error}") from error
+        except HTTPException as error:  # its text may be the path
+            raise self._fail(method, type(error).__name__) from error
+        if status == _TOO_MANY:
             raise self._fail(method, _FULL)
         try:
-            return json.loads(answer.data)
+            return json.loads(answer)
         except ValueError as error:
-            raise self._fail(method, f"status {answer.status}, no JSON") from error
+            raise self._fail(method, f"status {status}, no JSON") from error
 
     def _check(self, method: str, answer: Any) -> RPCResponse:
         if not isinstance(answer, dict) or not answer.keys() & {"result", "error"}:

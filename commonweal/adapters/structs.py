@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from commonweal.adapters.codec import build
+from commonweal.adapters.codec import build, function_codec
 from commonweal.protocol.bitmaps import unpack_bitmap
 from commonweal.protocol.types import (
     Address,
@@ -57,5 +58,12 @@ def build_provider(address: Address, fields: dict[str, Any]) -> Provider:
     return Provider(provider=address, roles=Role(fields.pop("roles")), **fields)
 
 
-def build_member(index: int, fields: dict[str, Any]) -> Member:
+@lru_cache(maxsize=64)
+def decode_members(answer: bytes, start: int) -> tuple[Member, ...]:
+    """What `membersOf` returned from index `start` on; kept, since it seldom changes."""
+    page = function_codec("JobBoard", "membersOf").decode(answer)
+    return tuple(_build_member(start + at, fields) for at, fields in enumerate(page))
+
+
+def _build_member(index: int, fields: dict[str, Any]) -> Member:
     return Member(member=index, roles=Role(fields.pop("roles")), **fields)

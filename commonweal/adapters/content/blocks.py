@@ -112,8 +112,6 @@ class BlockDirectory:
         return True
 
     def _write_new(self, cid: Cid, block: bytes, durable: bool) -> int | None:
-        final = self.path_of(cid)
-        final.parent.mkdir(exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self._incoming)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -132,7 +130,7 @@ class BlockDirectory:
                 return None
             used = _read_counter(counter)
             self._check_room(size, used)
-            temporary.replace(final)
+            _move(temporary, final)
             _write_counter(counter, used + size)
         if durable:
             sync_directory(final.parent)
@@ -148,8 +146,10 @@ class BlockDirectory:
             )
 
     def _check_disk(self, size: int) -> None:
+        if not self._reserve_bytes:
+            return
         free = shutil.disk_usage(self._path).free
-        if self._reserve_bytes and free - size < self._reserve_bytes:
+        if free - size < self._reserve_bytes:
             raise StoreFull(
                 f"The disk has {free} bytes, of which {self._reserve_bytes} are kept free",
                 need=size,
@@ -209,6 +209,15 @@ class BlockDirectory:
         for shard in self._blocks.iterdir():
             with os.scandir(shard) as entries:
                 yield from entries
+
+
+def _move(temporary: Path, final: Path) -> None:
+    """Most shards are there already."""
+    try:
+        temporary.replace(final)
+    except FileNotFoundError:
+        final.parent.mkdir(exist_ok=True)
+        temporary.replace(final)
 
 
 @contextmanager

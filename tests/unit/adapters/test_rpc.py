@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from socketserver import BaseRequestHandler, TCPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import BaseRequestHandler, TCPServer, ThreadingTCPServer
 from threading import Thread
 
 import pytest
@@ -47,3 +48,42 @@ def test_a_second_try_after_a_closed_connection_prints_no_path(
         provider.close()
         server.shutdown()
     assert "hush" not in caplog.text
+
+
+@pytest.mark.parametrize("url", ["http://node:many/hush", "ftp://node/hush", "http://./hush"])
+def test_a_url_that_cannot_be_used_is_an_endpoint_that_does_not_answer(url: str) -> None:
+    with pytest.raises(ChainUnavailable) as caught:
+        HttpProvider(url, timeout=2).make_request(RPCEndpoint("eth_chainId"), [])
+    assert "hush" not in caught.value.message
+
+
+def test_a_connection_is_kept_and_another_is_opened_when_it_was_closed_meanwhile() -> None:
+    answered: list[int] = []
+
+    class Closing(BaseHTTPRequestHandler):
+        """Answers two requests of a connection and closes it without a word."""
+
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            answered.append(self.client_address[1])
+            body = b'{"id":0,"result":"0x1"}'
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = answered.count(self.client_address[1]) == 2
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Closing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        provider = HttpProvider(f"http://127.0.0.1:{server.server_address[1]}", timeout=5)
+        for _ in range(4):
+            assert provider.make_batch([("eth_chainId", [])])[0]["result"] == "0x1"
+        provider.close()
+        server.shutdown()
+    assert len(answered) == 4
+    assert len(set(answered)) == 2
