@@ -28,6 +28,7 @@ from commonweal.protocol.specs import AggregationSpec
 from commonweal.protocol.types import SCORE_MAX, Address
 
 THREADS = 2
+_SPAN = 8 * BLOCK  # at once where nothing is summed over elements: threads meet less often
 Span = tuple[str, int, int]  # tensor, first element, end
 Result = TypeVar("Result")
 
@@ -147,7 +148,7 @@ class _Run:
             rate, out = self._spec.server_learning_rate, flat[name][first:end]
             return self._kernels.apply(start[name][first:end], moved, rate, out)
 
-        if not all(self._map(fill)):
+        if not all(self._map(fill, _SPAN)):
             self._require_finite()
         _require_in_range(after)
         return GlobalModel(model, after)
@@ -202,9 +203,9 @@ class _Run:
             tensor.give_back(4 * first, 4 * end)
         return result
 
-    def _map(self, function: Callable[[Span], Result]) -> Iterator[Result]:
-        """Results in the order of the blocks, whatever the threads."""
-        spans = _spans(self._parent.weights)
+    def _map(self, function: Callable[[Span], Result], size: int = BLOCK) -> Iterator[Result]:
+        """Results in the order of the spans of `size` elements, whatever the threads."""
+        spans = _spans(self._parent.weights, size)
         if self._threads == 1 or len(spans) == 1:
             yield from map(function, spans)
             return
@@ -212,11 +213,11 @@ class _Run:
             yield from pool.map(function, spans)
 
 
-def _spans(weights: Weights) -> list[Span]:
+def _spans(weights: Weights, size: int) -> list[Span]:
     return [
-        (name, first, min(first + BLOCK, tensor.size))
+        (name, first, min(first + size, tensor.size))
         for name, tensor in sorted(weights.items())
-        for first in range(0, tensor.size, BLOCK)
+        for first in range(0, tensor.size, size)
     ]
 
 

@@ -122,8 +122,12 @@ static uint32_t copy_strip(const float *restrict from, size_t len, float *restri
         for (size_t k = 0; k < STRIP; k++) sum[k] = (double)rows[first * STRIP + k];            \
         for (size_t r = first + 1; r < last; r++)                                               \
             for (size_t k = 0; k < STRIP; k++) sum[k] = sum[k] + (double)rows[r * STRIP + k];   \
-        const double count = (double)(last - first);                                            \
-        for (size_t k = 0; k < STRIP; k++) sum[k] = sum[k] / count;                             \
+        const size_t many = last - first;                                                       \
+        const double count = (double)many;                                                      \
+        if ((many & (many - 1)) == 0) /* a power of two: multiplying gives the same, sooner */  \
+            for (size_t k = 0; k < STRIP; k++) sum[k] = sum[k] * (1.0 / count);                 \
+        else                                                                                    \
+            for (size_t k = 0; k < STRIP; k++) sum[k] = sum[k] / count;                         \
         memcpy(out, sum, len * sizeof *out);                                                    \
     }
 
