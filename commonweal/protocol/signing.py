@@ -8,6 +8,7 @@ hand, in a few lines, so that it can be read and audited.
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from functools import lru_cache
 
 from coincurve import PrivateKey, PublicKey
 from eth_abi.abi import encode
@@ -24,14 +25,19 @@ class Domain:
 
     @property
     def separator(self) -> bytes:
-        values = [
-            _DOMAIN,
-            keccak(text="Commonweal"),
-            keccak(text="1"),
-            self.chain_id,
-            self.contract,
-        ]
-        return keccak(encode(["bytes32", "bytes32", "bytes32", "uint256", "address"], values))
+        return _compute_separator(self)
+
+
+@lru_cache(maxsize=64)  # a program has two or three, and needs one for every signature
+def _compute_separator(domain: Domain) -> bytes:
+    values = [
+        _DOMAIN,
+        keccak(text="Commonweal"),
+        keccak(text="1"),
+        domain.chain_id,
+        domain.contract,
+    ]
+    return keccak(encode(["bytes32", "bytes32", "bytes32", "uint256", "address"], values))
 
 
 def hash_update_commitment(domain: Domain, job: int, round_: int, commitment: bytes) -> bytes:
