@@ -92,7 +92,7 @@ class Duties:
                 self._resend(action, view, left)
             case RevealUpdate():
                 # Content first: once the digest is public, everybody asks for it.
-                self._publish(Digest(bytes.fromhex(action.message.digest[2:])))
+                self._publish(Digest(bytes.fromhex(action.message.digest[2:])), is_new=True)
                 self._send(action.message, view, left)
             case RevealBallot():
                 self._send(action.message, view, left)
@@ -244,10 +244,10 @@ class Duties:
             self._publish(Digest(entry.content))
         self._send(action.message, view, left)
 
-    def _publish(self, digest: Digest) -> None:
+    def _publish(self, digest: Digest, *, is_new: bool = False) -> None:
         if digest not in self._published:
             with timed(log, "content"):
-                self.publisher.publish(manifest_cid(digest))
+                self.publisher.publish(manifest_cid(digest), is_new=is_new)
             self._published.add(digest)
 
     def _send(self, message: Message, view: NodeView, left: float) -> None:

@@ -30,6 +30,7 @@ from commonweal.learning.weights import (
 )
 from commonweal.protocol.commitments import unpack_scores
 from commonweal.protocol.manifests import (
+    MAX_MANIFEST_BYTES,
     InvalidManifest,
     ModelManifest,
     compute_digest,
@@ -92,8 +93,10 @@ class ModelLibrary:
         if key in self._weights:
             self._weights.move_to_end(key)
             return self._weights[key]
-        manifest = self._fetch_manifest(digest)
         shapes = shapes_of(spec.model)
+        most = encoded_size(shapes, "F32") + moments_size(spec) + MAX_MANIFEST_BYTES
+        self._fetcher.fetch_held(manifest_cid(digest), max_bytes=most)
+        manifest = self._fetch_manifest(digest)
         data = self._fetcher.fetch(manifest.weights, max_bytes=encoded_size(shapes, "F32"))
         try:
             return self._keep(key, decode_weights(data, shapes))

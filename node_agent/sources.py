@@ -68,13 +68,16 @@ class Publisher:
         self._fetcher = fetcher
         self._targets = tuple(targets)
 
-    def publish(self, cid: str) -> int:
-        """Returns how many took it. The node serves it in any case, so none is not an error."""
-        return sum(self._push(cid, target) for target in self._targets)
+    def publish(self, cid: str, *, is_new: bool = False) -> int:
+        """Returns how many took it. The node serves it in any case, so none is not an error.
 
-    def _push(self, cid: str, target: str) -> bool:
+        `is_new`: made here and shown to nobody before.
+        """
+        return sum(self._push(cid, target, is_new) for target in self._targets)
+
+    def _push(self, cid: str, target: str, is_new: bool) -> bool:
         try:
-            self._fetcher.push(cid, target)
+            self._fetcher.push(cid, target, is_new=is_new)
         except CommonwealError as error:
             log.warning("content not taken", cid=cid, target=target, code=error.code)
             return False

@@ -27,6 +27,7 @@ from commonweal.learning.scoring import Candidate, ScoringMemory, score_updates
 from commonweal.learning.weights import Weights
 from commonweal.protocol.cids import parse_cid
 from commonweal.protocol.manifests import (
+    MAX_MANIFEST_BYTES,
     InvalidManifest,
     Manifest,
     UpdateManifest,
@@ -122,7 +123,10 @@ class UpdateReader:
             return None
 
     def _fetch_delta(self, spec: JobSpec, round_: RevealedRound, member: int) -> Weights:
-        manifest = self._fetcher.fetch_manifest(round_.digests[member])
+        digest = round_.digests[member]
+        most = min(update_size(spec), spec.limits.max_update_bytes)
+        self._fetcher.fetch_held(manifest_cid(digest), max_bytes=most + MAX_MANIFEST_BYTES)
+        manifest = self._fetcher.fetch_manifest(digest)
         update = check_manifest(manifest, spec, round_, member)
         return decode_update(self._fetch_payload(update.payload, spec), spec)
 

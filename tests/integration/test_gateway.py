@@ -113,7 +113,9 @@ def test_a_car_is_depth_first_with_each_block_once(peer: Peer) -> None:
     assert roots == [model, weights, str(first), str(last)]  # three equal chunks are one block
 
 
-@pytest.mark.parametrize(("scope", "blocks"), [("block", 1), ("entity", 1), ("all", 4)])
+@pytest.mark.parametrize(
+    ("scope", "blocks"), [("block", 1), ("entity", 1), ("all", 4), ("held", 4)]
+)
 def test_the_scope_of_a_car(peer: Peer, scope: str, blocks: int) -> None:
     weights = peer.store.put(DATA)
     model = peer.store.put_block(encode_manifest(ModelManifest(weights=weights)))
@@ -131,8 +133,25 @@ def test_a_parent_that_is_not_held_is_left_out_of_a_car(peer: Peer) -> None:
     assert len(_read_car(peer.get(f"/ipfs/{cid}?format=car").content)[1]) == 2
 
 
-def test_a_car_with_a_missing_leaf_breaks_off(peer: Peer) -> None:
+def test_what_is_held_is_all_but_the_history(peer: Peer) -> None:
+    parent = peer.store.put_block(encode_manifest(ModelManifest(weights=peer.store.put(b"old"))))
+    weights = peer.store.put(b"new")
+    model = ModelManifest(weights=weights, parent=parent, job=1, round=1, contributors=b"c" * 32)
+    cid = peer.store.put_block(encode_manifest(model))
+    held = _read_car(peer.get(f"/ipfs/{cid}?format=car&dag-scope=held").content)[1]
+    assert [libipld.encode_cid(each) for each in held] == [cid, weights]
+    assert len(_read_car(peer.get(f"/ipfs/{cid}?format=car").content)[1]) == 4
+
+
+def test_of_a_small_graph_with_a_missing_leaf_nothing_is_sent(peer: Peer) -> None:
     cid = peer.store.put(DATA)
+    peer.store._blocks.path_of(compute_cid(b"tail", "raw")).unlink()
+    assert peer.get(f"/ipfs/{cid}?format=car").status_code == 404
+
+
+def test_a_car_with_a_missing_leaf_breaks_off(peer: Peer) -> None:
+    large = b"".join(bytes([each]) * 2**20 for each in range(5)) + b"tail"
+    cid = peer.store.put(large)
     peer.store._blocks.path_of(compute_cid(b"tail", "raw")).unlink()
     with pytest.raises(httpx.RemoteProtocolError):
         peer.get(f"/ipfs/{cid}?format=car")

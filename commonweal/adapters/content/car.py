@@ -6,21 +6,47 @@ from collections.abc import Callable, Iterator
 
 import libipld
 
-from commonweal.adapters.content.dags import list_links, walk
-from commonweal.adapters.content.store import ContentNotFound, ContentStore
-from commonweal.adapters.content.wire import encode_varint
-from commonweal.protocol.cids import Cid
+from commonweal.adapters.content.dags import list_held, list_links, walk
+from commonweal.adapters.content.store import ContentCorrupt, ContentNotFound, ContentStore
+from commonweal.adapters.content.wire import decode_varint, encode_varint
+from commonweal.protocol.cids import Cid, parse_binary_cid
 
+_CID_BYTES = 36  # of version 1 with a whole sha2-256
 Links = Callable[[Cid, bytes], list[Cid]]
 
 
 def choose_links(scope: str) -> Links:
-    """What `dag-scope` block, entity or all follows. An entity is a file; a manifest is itself."""
+    """What `dag-scope` block, entity or all follows. An entity is a file; a manifest is itself.
+
+    `held` is not IPFS's: what a pin holds, an update or a model without its history.
+    """
     if scope == "block":
         return lambda cid, block: []
     if scope == "entity":
         return lambda cid, block: list_links(cid, block) if cid.codec == "dag-pb" else []
-    return list_links
+    return list_held if scope == "held" else list_links
+
+
+def read_car(data: bytes) -> Iterator[tuple[Cid, bytes]]:
+    """The blocks, as they come and unverified. Raises ContentCorrupt, InvalidCid."""
+    sections = _split(data)
+    next(sections, None)  # the header: its roots are what was asked for, or nobody believes them
+    for section in sections:
+        cid = parse_binary_cid(section[:_CID_BYTES])
+        yield cid, section[_CID_BYTES:]
+
+
+def _split(data: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(data):
+        try:
+            size, at = decode_varint(data, at)
+        except ValueError as error:
+            raise ContentCorrupt(f"not a CAR: {error}", at=at) from error
+        if at + size > len(data):
+            raise ContentCorrupt("a CAR is cut off", at=at, size=size, have=len(data) - at)
+        yield data[at : at + size]
+        at += size
 
 
 def stream_car(store: ContentStore, root: Cid, links: Links) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from itertools import chain
 from typing import Annotated, Literal, ParamSpec
 
 import anyio
@@ -35,7 +36,8 @@ PROBE = "bafkqaaa"
 DEFAULT_UPLOAD_SECONDS = 60.0
 
 Format = Literal["raw", "car"]
-_SCOPES = ("block", "entity", "all")
+_SCOPES = ("block", "entity", "all", "held")
+_AT_ONCE = 4 * 2**20  # bytes of a graph that are put together before the first is sent
 P = ParamSpec("P")
 
 
@@ -117,7 +119,13 @@ def _respond_car(
     }
     if is_head:
         return Response(headers=headers)
-    return StreamingResponse(stream_car(store, root, choose_links(scope)), headers=headers)
+    frames = stream_car(store, root, choose_links(scope))
+    first = bytearray()
+    for frame in frames:
+        first += frame
+        if len(first) > _AT_ONCE:
+            return StreamingResponse(chain([bytes(first)], frames), headers=headers)
+    return Response(bytes(first), headers=headers)
 
 
 def _choose_format(format_: str | None, accept: str) -> Format:

@@ -10,13 +10,15 @@ import httpx
 import pytest
 from content_samples import file_node, pattern
 
+from commonweal.adapters.content.car import choose_links, stream_car
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.content.store import ContentNotFound, ContentTooLarge, StoreFull
 from commonweal.adapters.content.unixfs import CHUNK_BYTES
+from commonweal.adapters.content.wire import encode_varint
 from commonweal.coordinator_errors import CoordinatorError
 from commonweal.errors import Unavailable
-from commonweal.protocol.cids import compute_cid
+from commonweal.protocol.cids import compute_cid, parse_cid
 from commonweal.protocol.manifests import (
     InvalidManifest,
     ModelManifest,
@@ -304,3 +306,84 @@ def test_a_push_signs_in_again_once_when_its_session_is_not_taken(ours: Embedded
 def test_a_push_to_nobody_is_unavailable(ours: EmbeddedStore) -> None:
     with pytest.raises(Unavailable):
         Network(peer=dead).fetcher(ours, attempts=1).push(ours.put(b"x"), "http://peer")
+
+
+class Shelf:
+    """Hands out what its store holds in one piece; `spoil` changes the bytes."""
+
+    def __init__(self, store: EmbeddedStore, spoil: Callable[[bytes], bytes] = bytes) -> None:
+        self.store, self.spoil = store, spoil
+        self.forms: list[str] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.forms.append(request.url.params["format"])
+        if self.forms[-1] == "raw":
+            return honest(self.store)(request)
+        assert request.url.params["dag-scope"] == "held"
+        root = parse_cid(request.url.path.rsplit("/", 1)[1])
+        car = b"".join(stream_car(self.store, root, choose_links("held")))
+        return httpx.Response(200, stream=httpx.ByteStream(self.spoil(car)))
+
+
+def put_model(store: EmbeddedStore) -> str:
+    return store.put_block(encode_manifest(ModelManifest(weights=store.put(b"weights"))))
+
+
+def test_a_manifest_and_its_payload_come_in_one_exchange(
+    theirs: EmbeddedStore, ours: EmbeddedStore
+) -> None:
+    cid, shelf = put_model(theirs), Shelf(theirs)
+    fetcher = Network(shelf=shelf).fetcher(ours)
+    for _ in range(2):
+        fetcher.fetch_held(cid, max_bytes=1_000)
+        assert ours.has(cid)
+    assert shelf.forms == ["car"]
+
+
+def test_what_is_large_is_left_to_the_fetch_by_blocks(
+    theirs: EmbeddedStore, ours: EmbeddedStore
+) -> None:
+    cid, shelf = put_model(theirs), Shelf(theirs)
+    Network(shelf=shelf).fetcher(ours).fetch_held(cid, max_bytes=10**8)
+    assert shelf.forms == []
+
+
+def _frame(block: bytes) -> bytes:
+    section = compute_cid(block, "raw").binary + block
+    return encode_varint(len(section)) + section
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _: b"lies",
+        lambda car: car[:-1],
+        lambda car: car[:-1] + b"!",
+        lambda car: car[: car.rindex(b"weights") - 37] + _frame(b"of nobody's asking"),
+        lambda car: car + b"\xff" * 20,
+        lambda car: car + bytes(100_000),
+    ],
+    ids=["no car", "cut off", "other bytes", "not asked for", "no length", "too long"],
+)
+def test_a_shelf_that_lies_is_no_more_than_a_shortcut_missed(
+    spoil: Callable[[bytes], bytes], theirs: EmbeddedStore, ours: EmbeddedStore
+) -> None:
+    cid, shelf = put_model(theirs), Shelf(theirs, spoil)
+    fetcher = Network(shelf=shelf).fetcher(ours, attempts=1)
+    fetcher.fetch_held(cid, max_bytes=1_000)
+    for codec in ("raw", "dag-cbor"):
+        assert not ours.has(str(compute_cid(b"of nobody's asking", codec)))
+    assert fetcher.fetch_manifest(digest_of_cid(cid)) == ModelManifest(
+        weights=theirs.put(b"weights")
+    )
+    assert fetcher.fetch(theirs.put(b"weights"), max_bytes=7) == b"weights"
+
+
+def test_without_sources_there_is_no_shortcut(ours: EmbeddedStore) -> None:
+    Network().fetcher(ours).fetch_held(str(compute_cid(b"x", "dag-cbor")), max_bytes=10)
+
+
+def test_nobody_is_asked_for_what_is_new(ours: EmbeddedStore) -> None:
+    network = Network(peer=lambda _: httpx.Response(201))
+    assert network.fetcher(ours).push(put_model(ours), "http://peer", is_new=True) == 2
+    assert [method for method, _, _ in network.requests] == ["PUT", "PUT"]
