@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from node_agent.runtime import limit_gpu
+from node_agent.runtime import limit_gpu, use_large_pages
 
 
 @pytest.fixture
@@ -41,3 +41,14 @@ def test_where_there_is_no_gpu_nothing_is_set(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     limit_gpu(0.5)
     assert shares == []
+
+
+@pytest.mark.parametrize(("own", "kept"), [(None, "1"), ("0", "0")])
+def test_large_pages_are_used_unless_the_operator_says_no(
+    own: str | None, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+    if own is not None:
+        monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", own)
+    use_large_pages()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == kept
