@@ -56,10 +56,10 @@ def register(
     as_json: Json = False,
 ) -> None:
     """Stake and register as a provider (owner's key: approves the stake, then registers)."""
+    from commonweal.adapters.listening import read_endpoint
     from commonweal.protocol.types import Address, Wei
     from node_agent import owner as commands
     from node_agent.runtime import open_chain, open_operator
-    from node_agent.server import read_endpoint
 
     settings = load_config(config)
     owner_account = commands.open_owner(settings)

@@ -25,6 +25,7 @@ from commonweal.adapters.content.store import ContentStore
 from commonweal.adapters.deployment import load_deployment
 from commonweal.adapters.http import open_client
 from commonweal.adapters.keystore import load_account, read_password
+from commonweal.adapters.listening import write_endpoint
 from commonweal.adapters.rpc import ChainUnavailable
 from commonweal.adapters.sign_in import SignIn
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
@@ -48,7 +49,7 @@ from node_agent.localdata import LocalDataLibrary
 from node_agent.models import ModelLibrary
 from node_agent.receipts import Receipts
 from node_agent.senders import DirectSender, MessageSender, RelaySender
-from node_agent.server import ContentServer, write_endpoint
+from node_agent.server import ContentServer
 from node_agent.signer import Signer
 from node_agent.sources import ContentSources, Publisher
 from node_agent.trainer import LocalTrainer, Trainer

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
 import threading
 import time
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from commonweal.adapters.content.gateway import gateway_routes
 from commonweal.adapters.content.store import ContentStore
-from commonweal.errors import Conflict, Unavailable
+from commonweal.adapters.listening import open_listener, url_of
+from commonweal.errors import Unavailable
 
 _START_SECONDS = 15.0
-
-
-class PortTaken(Conflict):
-    code = "port-in-use"
-
-
-class CannotListen(Conflict):
-    code = "cannot-listen"
 
 
 class ServerNotStarted(Unavailable):
@@ -35,9 +24,9 @@ class ContentServer:
     """`url` is where it listens, with the port that was free if 0 was asked for."""
 
     def __init__(self, store: ContentStore, host: str, port: int) -> None:
-        """Raises PortTaken, CannotListen."""
-        self._socket = _bind(host, port)
-        self.url = f"http://{_show_host(host)}:{self._socket.getsockname()[1]}"
+        """Raises PortInUse, CannotListen."""
+        self._socket = open_listener(host, port)
+        self.url = url_of(self._socket)
         config = uvicorn.Config(
             build_app(store),
             log_config=None,
@@ -76,39 +65,3 @@ def build_app(store: ContentStore) -> FastAPI:
         return {"status": "ok"}
 
     return app
-
-
-def write_endpoint(path: Path, url: str) -> None:
-    """In one step, so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(url + "\n")
-    os.replace(partial, path)
-
-
-def read_endpoint(path: Path) -> str | None:
-    try:
-        return path.read_text().strip() or None
-    except FileNotFoundError:
-        return None
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle off only where TCP is named: small answers would wait 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        kind = PortTaken if error.errno == errno.EADDRINUSE else CannotListen
-        message = f"cannot listen on {host}:{port}: {error.strerror}"
-        raise kind(message, host=host, port=port) from error
-    return listener
-
-
-def _show_host(host: str) -> str:
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import structlog
 import uvicorn
 
-from commonweal.errors import Conflict
+from commonweal.adapters.listening import open_listener, url_of, write_endpoint
 from commonweal.garbage import collect_seldom
 from service.app import create_app
 from service.services import open_services
@@ -24,13 +23,9 @@ _GRACE_SECONDS = 3
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class PortInUse(Conflict):
-    code = "port-in-use"
-
-
 def serve(settings: Settings) -> None:
-    """Returns after SIGTERM or SIGINT. Raises PortInUse, and what `open_services` raises."""
-    listener = _bind(settings.host, settings.port)
+    """Returns after SIGTERM or SIGINT. Raises what `open_listener` and `open_services` raise."""
+    listener = open_listener(settings.host, settings.port)
     with listener:
         port = listener.getsockname()[1]
         services = open_services(settings.model_copy(update={"port": port}))
@@ -56,8 +51,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.should_exit or not sockets:
             return
-        url = _url_of(sockets[0])
-        _write_atomically(self._endpoint, url + "\n")
+        url = url_of(sockets[0])
+        write_endpoint(self._endpoint, url)
         log.info("coordinator listening", url=url)
 
     @contextmanager
@@ -73,29 +68,3 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._endpoint.unlink(missing_ok=True)
         await super().shutdown(sockets=sockets)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle off only where TCP is named: small answers would wait 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        message = f"cannot listen on {host}:{port}: {error.strerror}"
-        raise PortInUse(message, host=host, port=port) from error
-    return listener
-
-
-def _url_of(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(text)
-    os.replace(scratch, path)

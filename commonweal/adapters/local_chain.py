@@ -20,15 +20,12 @@ from types import TracebackType
 
 import httpx
 
-from commonweal.errors import Conflict, NotFound, Unavailable
+from commonweal.adapters.listening import PortInUse
+from commonweal.errors import NotFound, Unavailable
 from commonweal.protocol.types import Address, Wei
 
 HOST = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
-
-
-class PortInUse(Conflict):
-    code = "port-in-use"
 
 
 class NodeNotInstalled(NotFound):

@@ -50,7 +50,7 @@ class Query(Generic[T]):
             raise explain(error)
         try:
             return self.read(answer["result"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             message = f"what came for {self.method} is no answer: {error!r}"
             raise ChainUnavailable(message, method=self.method) from error
 
@@ -103,8 +103,7 @@ def ask_tip() -> Query[int]:
 
 def ask_base_fee() -> Query[int]:
     """Of the latest block, in wei per gas."""
-    read = lambda block: _read_number(block["baseFeePerGas"])  # noqa: E731
-    return Query("eth_getBlockByNumber", ["latest", False], read)
+    return Query("eth_getBlockByNumber", ["latest", False], _read_base_fee)
 
 
 def _to_tag(which: int | str) -> str:
@@ -125,6 +124,10 @@ def _to_hex(value: Any) -> Any:
 
 def _read_number(value: Any) -> int:
     return value if isinstance(value, int) else int(value, 16)
+
+
+def _read_base_fee(block: Any) -> int:
+    return _read_number(block["baseFeePerGas"])
 
 
 def _read_bytes(value: Any) -> bytes:

@@ -7,17 +7,22 @@ validation alone costs two requests per call), no off-chain lookups on a contrac
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Sequence
-from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
+import urllib3
 from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from commonweal.adapters.connections import Connections
 from commonweal.errors import Conflict, Unavailable
+
+# Its warnings name the path of what it tries again, where hosted endpoints carry their key.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+_MOST_BYTES = 256 * 2**20  # of an answer; a range of a hundred thousand events has half of it
 
 
 class ChainUnavailable(Unavailable):
@@ -51,7 +56,13 @@ class HttpProvider(JSONBaseProvider):
         super().__init__(cache_allowed_requests=True)
         self.rpc_url = rpc_url
         self._takes_batches = True
-        self._connections = Connections(rpc_url, timeout)
+        self._pool = urllib3.PoolManager(
+            maxsize=8,
+            timeout=timeout,
+            # Once more after a broken connection: every request here may be made twice.
+            retries=urllib3.Retry(2, read=1, other=0, redirect=0, status=0, allowed_methods=None),
+            headers={"Content-Type": "application/json"},
+        )
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         answer = self._exchange(method, self.encode_rpc_request(method, params))
@@ -67,11 +78,12 @@ class HttpProvider(JSONBaseProvider):
         if not isinstance(answers, list):
             self._takes_batches = False
             return self.make_batch(requests)
-        found = {each.get("id"): each for each in answers if isinstance(each, dict)}
+        named = [each for each in answers if isinstance(each, dict)]
+        found = {each["id"]: each for each in named if isinstance(each.get("id"), int)}
         return [self._check(method, found.get(at)) for at in range(len(requests))]
 
     def close(self) -> None:
-        self._connections.close()
+        self._pool.clear()
 
     def _make_one(self, method: str, params: Sequence[Any]) -> RPCResponse:
         body = json.dumps(_write(0, method, params)).encode()
@@ -80,19 +92,32 @@ class HttpProvider(JSONBaseProvider):
     def _exchange(self, method: str, body: bytes) -> Any:
         """Some nodes send JSON-RPC errors with a status of 400 and above."""
         try:
-            status, answer = self._connections.post(body)
-        except OSError as error:
-            raise self._fail(method, error.strerror or error) from error
-        except ValueError as error:
-            raise self._fail(method, f"its URL cannot be used: {error}") from error
-        except HTTPException as error:  # its text may be the path
-            raise self._fail(method, type(error).__name__) from error
+            status, answer = self._post(body)
+        except urllib3.exceptions.LocationValueError as error:  # whose text is the URL
+            raise self._fail(method, "its URL cannot be used") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise self._fail(method, getattr(error, "reason", error)) from error
         if status == _TOO_MANY:
             raise self._fail(method, _FULL)
+        if len(answer) > _MOST_BYTES:
+            raise self._fail(method, f"more than {_MOST_BYTES} bytes came")
         try:
             return json.loads(answer)
         except ValueError as error:
             raise self._fail(method, f"status {status}, no JSON") from error
+
+    def _post(self, body: bytes) -> tuple[int, bytes]:
+        """Status and what was sent with it, no more of it than is needed to see that it is long."""
+        answer = self._pool.request("POST", self.rpc_url, body=body, preload_content=False)
+        try:
+            data = answer.read(_MOST_BYTES + 1)
+        except BaseException:
+            answer.close()
+            raise
+        if len(data) > _MOST_BYTES:
+            answer.close()
+        answer.release_conn()
+        return answer.status, data
 
     def _check(self, method: str, answer: Any) -> RPCResponse:
         if not isinstance(answer, dict) or not answer.keys() & {"result", "error"}:

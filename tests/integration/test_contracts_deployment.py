@@ -20,11 +20,11 @@ from commonweal.adapters.chain import BlockUnknown, ChainReader
 from commonweal.adapters.codec import ContractReverted
 from commonweal.adapters.deploying import deploy, local_parameters, public_parameters
 from commonweal.adapters.deployment import CONTRACTS, load_artifact
+from commonweal.adapters.listening import PortInUse
 from commonweal.adapters.local_chain import (
     ChainNotStarted,
     LocalChain,
     NodeNotInstalled,
-    PortInUse,
     find_hardhat,
     fund,
 )

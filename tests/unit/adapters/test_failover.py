@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any, cast
 
 import pytest
+from rpc_nodes import serve
 from web3.types import RPCEndpoint
 
 from commonweal.adapters.failover import FailoverProvider
@@ -211,21 +210,5 @@ def test_a_head_counts_for_nothing_when_it_is_put_to_rest_meanwhile() -> None:
     ],
 )
 def test_refusals_to_serve_and_garbage_are_no_answers(status: int, body: bytes) -> None:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        provider = HttpProvider(f"http://127.0.0.1:{server.server_port}", timeout=5)
-        with pytest.raises(ChainUnavailable):
-            provider.make_request(RPCEndpoint("eth_call"), [])
-        provider.close()
-        server.shutdown()
+    with serve(lambda _: (status, body)) as provider, pytest.raises(ChainUnavailable):
+        provider.make_request(RPCEndpoint("eth_call"), [])

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
+from rpc_nodes import serve
 
 from commonweal.adapters.codec import ContractReverted
 from commonweal.adapters.queries import ask_block, ask_call, ask_logs, ask_nonce
@@ -48,6 +47,12 @@ def test_what_is_no_answer_is_said_to_be_none(answer: dict[str, Any]) -> None:
         ask_block(7).take(answer)
 
 
+@pytest.mark.parametrize("logs", [None, 5, [5], [None], [[]], [{}], {"a": 1}])
+def test_what_are_no_logs_is_no_answer(logs: Any) -> None:
+    with pytest.raises(ChainUnavailable, match="no answer"):
+        ask_logs([], [], 1, 2).take({"result": logs})
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -77,28 +82,16 @@ def test_numbers_and_bytes_are_written_as_nodes_read_them() -> None:
 
 
 @contextmanager
-def serve(answer: Callable[[Any], Any]) -> Iterator[tuple[HttpProvider, list[Any]]]:
+def asked_of(answer: Callable[[Any], Any]) -> Iterator[tuple[HttpProvider, list[Any]]]:
     """A node that says what `answer` gives for a request's JSON, and what it was asked."""
     asked: list[Any] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            body = json.dumps(answer(asked[-1])).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def reply(body: bytes) -> tuple[int, bytes]:
+        asked.append(json.loads(body))
+        return 200, json.dumps(answer(asked[-1])).encode()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        provider = HttpProvider(f"http://127.0.0.1:{server.server_port}", timeout=5)
+    with serve(reply) as provider:
         yield provider, asked
-        provider.close()
-        server.shutdown()
 
 
 def echo(asked: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +99,7 @@ def echo(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_several_requests_are_one_exchange_and_answers_find_theirs_in_any_order() -> None:
-    with serve(lambda asked: [echo(each) for each in reversed(asked)]) as (provider, asked):
+    with asked_of(lambda asked: [echo(each) for each in reversed(asked)]) as (provider, asked):
         answers = provider.make_batch([("first", []), ("second", [])])
     assert [each["result"] for each in answers] == ["first", "second"]
     assert len(asked) == 1
@@ -116,7 +109,7 @@ def test_a_node_that_takes_no_batches_is_asked_one_by_one() -> None:
     def refuse(asked: Any) -> Any:
         return {"error": {"message": "no batches"}} if isinstance(asked, list) else echo(asked)
 
-    with serve(refuse) as (provider, asked):
+    with asked_of(refuse) as (provider, asked):
         for _ in range(2):
             answers = provider.make_batch([("first", []), ("second", [])])
             assert [each["result"] for each in answers] == ["first", "second"]
@@ -130,9 +123,10 @@ def test_a_node_that_takes_no_batches_is_asked_one_by_one() -> None:
         lambda asked: [echo(asked[0])],
         lambda asked: [echo(asked[0]), {"id": 1, "error": {"message": "too many requests"}}],
         lambda _: ["nonsense", "nonsense"],
+        lambda asked: [echo(asked[0]), {"id": [], "result": "second"}],
     ],
-    ids=["empty", "one lacks", "too many", "no objects"],
+    ids=["empty", "one lacks", "too many", "no objects", "no id"],
 )
 def test_a_batch_that_is_not_answered_in_full_is_no_answer(spoil: Callable[[Any], Any]) -> None:
-    with serve(spoil) as (provider, _), pytest.raises(ChainUnavailable):
+    with asked_of(spoil) as (provider, _), pytest.raises(ChainUnavailable):
         provider.make_batch([("first", []), ("second", [])])

@@ -8,8 +8,10 @@ from socketserver import BaseRequestHandler, TCPServer, ThreadingTCPServer
 from threading import Thread
 
 import pytest
+from rpc_nodes import serve
 from web3.types import RPCEndpoint
 
+from commonweal.adapters import rpc
 from commonweal.adapters.rpc import ChainUnavailable, HttpProvider, name_endpoint
 
 
@@ -55,6 +57,19 @@ def test_a_url_that_cannot_be_used_is_an_endpoint_that_does_not_answer(url: str)
     with pytest.raises(ChainUnavailable) as caught:
         HttpProvider(url, timeout=2).make_request(RPCEndpoint("eth_chainId"), [])
     assert "hush" not in caught.value.message
+
+
+def test_an_endless_answer_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc, "_MOST_BYTES", 1_000)
+    answer = b'{"id":0,"result":"' + b"x" * 979 + b'"}'
+    assert len(answer) == 1_000 - 1
+    for extra, is_taken in ((b" ", True), (b"  ", False)):
+        with serve(lambda _, extra=extra: (200, answer + extra)) as provider:
+            if is_taken:
+                provider.make_request(RPCEndpoint("eth_call"), [])
+            else:
+                with pytest.raises(ChainUnavailable, match="more than 1000 bytes came"):
+                    provider.make_request(RPCEndpoint("eth_call"), [])
 
 
 def test_a_connection_is_kept_and_another_is_opened_when_it_was_closed_meanwhile() -> None:

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,13 @@ import structlog
 import yaml
 from agent_samples import DEPLOYMENT
 
-from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.keystore import load_account
 from commonweal.adapters.rpc import WrongChain
 from commonweal.learning.data import DigitsSource
-from node_agent import server as agent_server
 from node_agent.cli import main, parse_amount
 from node_agent.config import NodeConfig, load_config
 from node_agent.errors import NodeRunning
 from node_agent.runtime import run_node
-from node_agent.server import CannotListen, ContentServer, PortTaken, read_endpoint, write_endpoint
-from service import server as coordinator_server
 
 
 @pytest.fixture(autouse=True)
@@ -153,31 +149,6 @@ def test_cheats_run_only_by_their_module(capsys: pytest.CaptureFixture[str]) -> 
     assert "sign-flip" in done.stderr
 
 
-def test_a_port_in_use_is_named(tmp_path: Path) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        with pytest.raises(PortTaken) as caught:
-            ContentServer(EmbeddedStore(tmp_path), "127.0.0.1", other.getsockname()[1])
-    assert caught.value.details["port"] > 0
-
-
-@pytest.mark.parametrize("bind", [agent_server._bind, coordinator_server._bind])
-def test_asyncio_is_told_that_it_listens_on_tcp(bind: Callable[[str, int], socket.socket]) -> None:
-    """Else it leaves Nagle's algorithm on, and every small answer waits for an acknowledgement."""
-    with bind("127.0.0.1", 0) as listener:
-        listener.listen()
-        with socket.create_connection(listener.getsockname()):
-            accepted, _ = listener.accept()
-            assert accepted.proto == socket.IPPROTO_TCP
-            accepted.close()
-
-
-def test_another_failure_to_listen_is_not_called_a_port_in_use(tmp_path: Path) -> None:
-    with pytest.raises(CannotListen):
-        ContentServer(EmbeddedStore(tmp_path), "192.0.2.1", 0)  # nobody's address
-
-
 def test_run_ends_when_its_port_is_in_use(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,11 +204,3 @@ def test_a_folder_has_one_process(tmp_path: Path) -> None:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(NodeRunning):
             run_node(config, threading.Event())
-
-
-def test_endpoint_file_is_written_whole(tmp_path: Path) -> None:
-    path = tmp_path / "node" / "endpoint"
-    assert read_endpoint(path) is None
-    write_endpoint(path, "http://127.0.0.1:1")
-    assert read_endpoint(path) == "http://127.0.0.1:1"
-    assert list(path.parent.iterdir()) == [path]
