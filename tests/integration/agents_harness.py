@@ -70,7 +70,9 @@ class AgentProcess:
 
     @property
     def log(self) -> str:
-        return (self.folder / "log").read_text(errors="replace")
+        """Empty while it has not been started, or on a terminal."""
+        path = self.folder / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def start(self, *arguments: str, module: tuple[str, ...] = ("node_agent", "run")) -> None:
         """`module`: with its command, or a script, to run instead of the agent."""

@@ -36,6 +36,17 @@ def stage(local_chain: LocalChain, tmp_path_factory: pytest.TempPathFactory) -> 
     return Stage(local_chain.rpc_url, deployment, deployer, engine)
 
 
+@pytest.fixture
+def quiet(stage: Stage) -> Iterator[Stage]:
+    """Blocks come when the test says so."""
+    stage.tell_node("evm_setAutomine", False)
+    stage.tell_node("evm_setIntervalMining", 0)
+    yield stage
+    stage.tell_node("evm_setAutomine", True)
+    stage.tell_node("evm_setIntervalMining", 250)
+    stage.mine(1)
+
+
 @pytest.fixture(scope="module")
 def coordinator(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
     coordinator = Coordinator(stage, tmp_path_factory.mktemp("coordinator"))

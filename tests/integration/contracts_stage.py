@@ -11,6 +11,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
 from sqlalchemy import Engine
+from web3.types import RPCEndpoint
 
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.deployment import Deployment
@@ -117,6 +118,10 @@ class Stage:
     @property
     def now(self) -> int:
         return self.reader.fetch_head().number
+
+    def tell_node(self, method: str, *parameters: object) -> None:
+        answer = self.reader.web3.provider.make_request(RPCEndpoint(method), list(parameters))
+        assert "error" not in answer, answer
 
     def mine(self, blocks: int = SEED_DELAY) -> None:
         """By default the blocks until the one that seeds a draw."""

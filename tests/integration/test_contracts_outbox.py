@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from contracts_stage import ETHER, Stage
 from coordinator_stage import wait_for
 from eth_account.signers.local import LocalAccount
 from sqlalchemy import Engine, create_engine
-from web3.types import RPCEndpoint
 
 from commonweal.adapters import transactions
 from commonweal.adapters.chain import ChainReader
@@ -221,22 +219,6 @@ def test_a_nonce_taken_from_outside(
     assert stage.balance(target) == 6
 
 
-@pytest.fixture
-def quiet(stage: Stage) -> Iterator[Stage]:
-    """Blocks come when the test says so."""
-    _tell_node(stage, "evm_setAutomine", False)
-    _tell_node(stage, "evm_setIntervalMining", 0)
-    yield stage
-    _tell_node(stage, "evm_setAutomine", True)
-    _tell_node(stage, "evm_setIntervalMining", 250)
-    stage.mine(1)
-
-
-def _tell_node(stage: Stage, method: str, *parameters: object) -> None:
-    answer = stage.reader.web3.provider.make_request(RPCEndpoint(method), list(parameters))
-    assert "error" not in answer, answer
-
-
 def test_one_that_pays_too_little_is_replaced_and_the_later_ones_follow(
     payer: LocalAccount, quiet: Stage, engine: Engine
 ) -> None:
@@ -248,7 +230,7 @@ def test_one_that_pays_too_little_is_replaced_and_the_later_ones_follow(
         wait_for(lambda: fetch_nonce(quiet.reader, sender.address) == 1)
         later = pool.submit(sender.send, "later", "CommonwealToken", "transfer", target, 5)
         wait_for(lambda: fetch_nonce(quiet.reader, sender.address) == 2)
-        _tell_node(quiet, "hardhat_setNextBlockBaseFeePerGas", hex(10**11))
+        quiet.tell_node("hardhat_setNextBlockBaseFeePerGas", hex(10**11))
         while not (gift.done() and later.done()):
             quiet.mine(1)
             time.sleep(0.1)

@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agents_harness import CHECKOUT, AgentNetwork, agent_network
+from agents_harness import CHECKOUT, SPEC, AgentNetwork, agent_network
 from terminals import open_terminal
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+
+# The screen is drawn four times a second: a moment's work might end in between.
+LONG_ENOUGH_TO_BE_SEEN = SPEC.training.model_copy(update={"epochs": 500})
 
 
 @pytest.fixture
@@ -23,7 +27,8 @@ def network(tmp_path: Path) -> Iterator[AgentNetwork]:
 
 def test_an_operator_sees_the_work_and_the_money(network: AgentNetwork) -> None:
     agents = [network.add_agent(f"node-{i}", i, 3) for i in range(3)]
-    job = network.create_job(trainers=3)
+    spec = SPEC.model_copy(update={"training": LONG_ENOUGH_TO_BE_SEEN})
+    job = network.create_job(trainers=3, job_spec=spec)
     command = [sys.executable, "-m", "node_agent", "run", "--direct", "--config"]
     terminal = open_terminal(*command, str(agents[0].folder / "node.yaml"), cwd=str(CHECKOUT))
     try:
