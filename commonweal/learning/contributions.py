@@ -18,6 +18,7 @@ from commonweal.protocol.specs import JobSpec
 
 Vectors = NDArray[np.float32]
 Values = NDArray[np.float64]
+_ONCE = np.float32(1.0)
 
 
 @dataclass(slots=True)
@@ -89,11 +90,12 @@ def _join_one_by_one(
     return gains
 
 
-def move(parent: Weights, step: Vectors) -> Weights:
-    """The parent plus a flat step in the order of its own names."""
+def move(parent: Weights, step: Vectors, times: np.float32 = _ONCE) -> Weights:
+    """The parent plus `times` a flat step in the order of its own names."""
     moved, start = {}, 0
     for name, tensor in parent.items():
-        moved[name] = tensor + step[start : start + tensor.size].reshape(tensor.shape)
+        moved[name] = times * step[start : start + tensor.size].reshape(tensor.shape)
+        moved[name] += tensor
         start += tensor.size
     return moved
 
@@ -103,7 +105,13 @@ def flatten(deltas: Sequence[Weights], parent: Weights, norms: Sequence[float]) 
     units = np.zeros((len(deltas), sum(tensor.size for tensor in parent.values())), np.float32)
     for row, delta, norm in zip(units, deltas, norms, strict=True):
         if norm > 0:
-            np.concatenate([delta[name].reshape(-1) for name in parent], out=row)
-            # As a numpy number: a Python float would be made a float32, which may be infinite.
-            np.divide(row, np.float64(norm), out=row, casting="same_kind")
+            _fill(row, [delta[name].reshape(-1) for name in parent], np.float64(norm))
     return units
+
+
+def _fill(row: Vectors, parts: Sequence[Vectors], norm: np.float64) -> None:
+    """`norm` as a numpy number: a Python float would be made a float32, which may be infinite."""
+    start = 0
+    for part in parts:
+        np.divide(part, norm, out=row[start : start + part.size], casting="same_kind")
+        start += part.size

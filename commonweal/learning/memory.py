@@ -28,6 +28,7 @@ _OPPOSITE = 0.5
 _MISTRUSTED = -0.5  # standing of one whom others have mostly rejected
 WIDTH = 1024
 _ROUNDS_KEPT = 8
+_AT_ONCE = 2**15  # coordinates, so that they stay in the processor's cache
 _RECORD = np.dtype([("round", "<i8"), ("member", "<i8"), ("base", "S32")])
 
 Sketches = NDArray[np.float32]
@@ -106,9 +107,13 @@ def compute_sketches(key: int, units: NDArray[np.float32]) -> Sketches:
     """Unit sketches (n, WIDTH) of the rows of `units` (n, d)."""
     generator = np.random.Generator(np.random.PCG64(key))
     buckets = generator.integers(0, WIDTH, units.shape[1])
-    signs = generator.integers(0, 2, units.shape[1]) * 2.0 - 1.0
-    rows = [np.bincount(buckets, weights=signs * unit, minlength=WIDTH) for unit in units]
-    sketches = np.array(rows, np.float64).reshape(len(units), WIDTH)
+    signs = generator.integers(0, 2, units.shape[1]).astype(np.int8)
+    sketches = np.zeros((len(units), WIDTH))
+    for start in range(0, units.shape[1], _AT_ONCE):
+        piece = slice(start, start + _AT_ONCE)
+        sign = signs[piece] * 2.0 - 1.0
+        for sketch, row in zip(sketches, units, strict=True):
+            sketch += np.bincount(buckets[piece], weights=sign * row[piece], minlength=WIDTH)
     norms = np.linalg.norm(sketches, axis=1, keepdims=True)
     unit: Sketches = (sketches / np.maximum(norms, 1e-30)).astype(np.float32)
     return unit

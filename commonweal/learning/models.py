@@ -20,7 +20,7 @@ def forward(model: ModelSpec, weights: Mapping[str, Tensor], x: Tensor) -> Tenso
     else:
         hidden = x.flatten(1)
         for depth in range(len(model.hidden)):
-            hidden = _linear(weights, f"hidden{depth:02}", hidden).relu()
+            hidden = _linear(weights, f"hidden{depth:02}", hidden).relu_()
     return _linear(weights, "output", hidden)
 
 
@@ -36,6 +36,6 @@ def _convolve(model: CnnModel, weights: Mapping[str, Tensor], x: Tensor) -> Tens
     hidden = x.reshape(len(x), *model.shape)
     for depth in range(len(model.channels)):
         kernel, bias = weights[f"conv{depth:02}.weight"], weights[f"conv{depth:02}.bias"]
-        hidden = functional.conv2d(hidden, kernel, bias, padding=1).relu()
+        hidden = functional.conv2d(hidden, kernel, bias, padding=1).relu_()
         hidden = functional.max_pool2d(hidden, 2)
     return hidden.flatten(1)

@@ -11,7 +11,6 @@ Torch is imported when used.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -42,7 +41,7 @@ from commonweal.learning.memory import (
 )
 from commonweal.learning.training import train
 from commonweal.learning.triggers import find_triggered
-from commonweal.learning.weights import Weights, encode_weights
+from commonweal.learning.weights import Weights, hash_weights
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Address, Score
 
@@ -177,7 +176,7 @@ def remembers_round(memory: ScoringMemory, parent: Weights) -> bool:
 
 
 def _identify(model: Weights) -> bytes:
-    return hashlib.sha256(encode_weights(model)).digest()
+    return hash_weights(model)
 
 
 def _look_at(parent: Weights, candidates: Sequence[Candidate]) -> _View:
@@ -275,7 +274,8 @@ def _measure(
     harm = compute_leave_one_out(Coalitions(spec, parent, units, norms, size, data), trust > 0)
     agreement = _agree(cosines, pairs, trust)
     agreeing = np.flatnonzero((agreement > _OPPOSED) & (structure > floor))
-    equally_long = (move(parent, np.float32(size) * unit) for unit in units[agreeing])
+    # One by one, and no copy of all: they may be gigabytes.
+    equally_long = (move(parent, units[at], np.float32(size)) for at in agreeing)
     agreement[agreeing[find_triggered(spec, equally_long, data)]] -= _MARKED
     sizes = np.minimum(norms / size, 1.0) if size > 0 else np.zeros(len(norms))
     return Measurement(members, copies, turned, sizes, agreement, structure, harm, floor)

@@ -5,6 +5,7 @@ Numpy only: what verifies a job must run where torch does not.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import struct
@@ -70,6 +71,15 @@ def initial_weights(model: ModelSpec, seed: int) -> Weights:
 def encode_weights(weights: Weights) -> bytes:
     """Safetensors, float32, names ascending, no metadata: one model has one byte form."""
     return encode_tensors(weights, "F32")
+
+
+def hash_weights(weights: Weights) -> bytes:
+    """SHA-256 of what `encode_weights` gives, without making it."""
+    shapes = {name: weights[name].shape for name in sorted(weights)}
+    digest = hashlib.sha256(_header(shapes, "F32"))
+    for name in shapes:
+        digest.update(weights[name].astype(_DTYPES["F32"], order="C", copy=False).data)
+    return digest.digest()
 
 
 def decode_weights(data: Buffer, shapes: Shapes) -> Weights:

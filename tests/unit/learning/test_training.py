@@ -7,7 +7,7 @@ import pytest
 from commonweal.learning.aggregation import compute_norm
 from commonweal.learning.data import Dataset
 from commonweal.learning.encoding import compute_delta
-from commonweal.learning.training import TrainingDiverged, evaluate, train
+from commonweal.learning.training import TrainingDiverged, evaluate, predict, train
 from commonweal.learning.weights import encode_weights, initial_weights, shapes_of
 from commonweal.protocol.specs import (
     CnnModel,
@@ -110,6 +110,20 @@ def test_torch_settings_are_left_as_they_were():
     train(make_spec(), start(make_spec()), make_data(), seed=1)
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_predictions_are_rounded_and_nothing_else_is():
+    import torch
+
+    spec, data = make_spec(), make_data()
+    weights = start(spec)
+    before, settings = evaluate(spec, weights, data), torch.backends.mkldnn.matmul.fp32_precision
+    probabilities = predict(spec, weights, data.x)
+    assert torch.backends.mkldnn.matmul.fp32_precision == settings
+    assert evaluate(spec, weights, data) == before
+    right = probabilities[np.arange(len(data)), data.y]
+    assert -np.log(right).mean() == pytest.approx(before.loss, rel=0.01)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
 def test_the_proximal_term_and_clipping_hold_the_model_back():

@@ -3,6 +3,7 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from commonweal.learning.weights import (
     decode_weights,
     encode_weights,
     encoded_size,
+    hash_weights,
     initial_weights,
     shapes_of,
 )
@@ -69,6 +71,13 @@ def test_bytes_are_what_the_safetensors_library_writes():
     assert data == safetensors.numpy.save(weights)
     assert data == encode_weights(dict(reversed(weights.items())))
     assert len(data) == encoded_size(SHAPES, "F32")
+
+
+def test_the_hash_of_a_model_is_that_of_its_bytes():
+    weights = random_weights(0)
+    strided = {name: np.repeat(tensor, 2, axis=-1)[..., ::2] for name, tensor in weights.items()}
+    for same in (weights, dict(reversed(weights.items())), strided):
+        assert hash_weights(same) == sha256(encode_weights(weights)).digest()
 
 
 def test_round_trip_is_exact():
