@@ -106,8 +106,8 @@ class ScoringMemory:
 def compute_sketches(key: int, units: NDArray[np.float32]) -> Sketches:
     """Unit sketches (n, WIDTH) of the rows of `units` (n, d)."""
     generator = np.random.Generator(np.random.PCG64(key))
-    buckets = generator.integers(0, WIDTH, units.shape[1])
-    signs = generator.integers(0, 2, units.shape[1]).astype(np.int8)
+    buckets = generator.integers(0, WIDTH, units.shape[1:])
+    signs = generator.integers(0, 2, units.shape[1:]).astype(np.int8)
     sketches = np.zeros((len(units), WIDTH))
     for start in range(0, units.shape[1], _AT_ONCE):
         piece = slice(start, start + _AT_ONCE)
