@@ -68,7 +68,7 @@ _OUTCAST = -1.0  # trust is lost at once, and won back slowly
 _IDLE_NORM = 0.05  # of the median norm
 _NORM_MAX = 1e30  # float32 ends at 3e38, and beyond this products and losses do not fit
 _HARM = -6.0  # standard errors of the leave-one-out loss
-_MARKED = 0.5  # off the agreement
+_TRIGGERED = 1.0  # off the standing's news
 _CLEAR_EFFECT = 2.0  # standard errors of the loss; what is below may be chance
 _SHAPLEY_ORDERS, _SHAPLEY_TOLERANCE = 10, 0.05
 _UNIT = 1000
@@ -114,6 +114,7 @@ class Measurement:
     turned: frozenset[int]  # against what they sent before
     sizes: Values  # norms as parts of the usual one, at most 1
     agreement: Values
+    triggered: NDArray[np.bool]  # by something that others' models see as well
     structure: Values  # greatest |cosine| to anything trusted: noise has none
     harm: Values  # change of the validator's loss without the update, in standard errors
     floor: float
@@ -276,9 +277,12 @@ def _measure(
     agreeing = np.flatnonzero((agreement > _OPPOSED) & (structure > floor))
     # One by one, and no copy of all: they may be gigabytes.
     equally_long = (move(parent, units[at], np.float32(size)) for at in agreeing)
-    agreement[agreeing[find_triggered(spec, equally_long, data)]] -= _MARKED
+    triggered = np.zeros(len(members), np.bool)
+    triggered[agreeing] = find_triggered(spec, parent, equally_long, data)
     sizes = np.minimum(norms / size, 1.0) if size > 0 else np.zeros(len(norms))
-    return Measurement(members, copies, turned, sizes, agreement, structure, harm, floor)
+    return Measurement(
+        members, copies, turned, sizes, agreement, triggered, structure, harm, floor
+    )
 
 
 def _compute_trust(
@@ -345,7 +349,8 @@ def _update_standing(before: Mapping[int, float], seen: Measurement) -> dict[int
         neutral = least < agreement < seen.floor and seen.structure[at] > seen.floor
         known = before.get(member, agreement)
         kept = _MEMORY_WHEN_NEUTRAL if neutral else _REGAINING if known < 0 else _SMOOTHING
-        smoothed = kept * known + (1 - kept) * agreement
+        news = agreement - _TRIGGERED * float(seen.triggered[at])
+        smoothed = kept * known + (1 - kept) * news
         if agreement < _OPPOSED or member in seen.turned:
             smoothed = min(smoothed, _OUTCAST)
         standing[member] = 0.0 if member in seen.copies else smoothed
@@ -371,6 +376,7 @@ def _is_useful(seen: Measurement, at: int, standing: Mapping[int, float]) -> boo
     return (
         seen.members[at] not in seen.copies
         and float(seen.sizes[at]) >= _IDLE_NORM
+        and not seen.triggered[at]
         and standing[seen.members[at]] > seen.floor
         and float(seen.structure[at]) > seen.floor
         and float(seen.agreement[at]) > _OPPOSED

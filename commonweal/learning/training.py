@@ -114,10 +114,10 @@ def evaluate_samples(
 def predict(
     spec: JobSpec, weights: Weights, x: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Probability of each class for each sample, (n, classes), to within a percent."""
+    """Probability of each class for each sample, (n, classes)."""
     import torch
 
-    with _deterministic() as device, _quick_products(), torch.no_grad():
+    with _deterministic() as device, torch.no_grad():
         tensors = _view_tensors(weights, device)
         batches = torch.split(torch.as_tensor(x, device=device), _batch_size(device))
         logits = [forward(spec.model, tensors, batch) for batch in batches]
@@ -233,20 +233,6 @@ def _view_tensors(weights: Mapping[str, np.ndarray], device: torch.device) -> di
         else torch.tensor(tensor, device=device)  # torch warns of what it cannot write to
         for name, tensor in weights.items()
     }
-
-
-@contextmanager
-def _quick_products() -> Iterator[None]:
-    """Matrix products of bfloat16 with sums in float32, where the processor has them."""
-    import torch
-
-    settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = settings.fp32_precision
-    settings.fp32_precision = "bf16"
-    try:
-        yield
-    finally:
-        settings.fp32_precision = before
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Backdoors in updates: a trigger shared by several that turns any input into one class.
 
 Where a part of every sample is painted over, the models of all who trained on the same trigger
-begin to see its class; others' do not (the idea of searching for triggers is that of Neural
+learn to see its class; others' do not (the idea of searching for triggers is that of Neural
 Cleanse, Wang et al. 2019). It finds triggers that fill a part of the input, not ones that are
 strewn over all of it.
 Torch is imported when used.
@@ -20,25 +20,42 @@ from commonweal.learning.training import predict
 from commonweal.learning.weights import Weights
 from commonweal.protocol.specs import JobSpec
 
-_PARTS = 16  # of an input, covered one after another
-_SAMPLES = 128
-_USUAL = 0.4  # quantile
-_STICKS_OUT = 1.8  # times the next part
-_NOTHING = 0.02  # of the samples
+# Parts of an input, covered one after another: the smaller, the less the untouched rest of a part
+# drowns the trigger, but a part of one feature would see only a piece of it.
+_PARTS, _FEATURES_PER_PART = 64, 4
+_SAMPLES = 32
+_USUAL = 0.3  # quantile: below it honest ones are found even where most have a backdoor
+_STICKS_OUT = 7.0  # deviations
+_TO_SCALE = 1.4826  # a normal distribution's deviation over its median absolute one
+_HALF_HEARTED = 0.3  # of the group's pull: those who marked fewer pictures
+_ABOVE_ALL = 0.75  # of what sticks out most in one's own model
 _FEW, _SHARE = 4, 5  # who share a trigger: four at least, and a fifth
+_SURE = 1e-6  # what a model takes for certain
 
-Values = NDArray[np.float32]
+Values = NDArray[np.float64]
+Marks = NDArray[np.bool]
 
 
-def find_triggered(spec: JobSpec, models: Iterable[Weights], data: Dataset) -> NDArray[np.bool]:
-    """Which of the n models see one and the same class wherever one part is covered, (n,).
+def find_triggered(
+    spec: JobSpec, parent: Weights, models: Iterable[Weights], data: Dataset
+) -> Marks:
+    """Which of the n models learned to see one class wherever one part is covered, (n,).
 
-    One model alone proves nothing: fewer than four are never suspected.
+    What counts is what they learned since `parent`. One model alone proves nothing: fewer than
+    four are never suspected.
     """
     sample = _sample(data, _SAMPLES)
     covered = _cover(sample)
-    pulls = [_pull(spec, model, covered, len(sample)) for model in models]
-    return _share_one(np.stack(pulls)) if len(pulls) >= _FEW else np.zeros(len(pulls), np.bool)
+    before = _pull(spec, parent, covered, len(sample))
+    pulls = [_pull(spec, model, covered, len(sample)) - before for model in models]
+    found = np.zeros(len(pulls), np.bool)
+    # The strongest group first: it would make others' pull look odd where it has little.
+    while (left := np.flatnonzero(~found)).size >= _FEW:
+        group = _find_group(np.stack([pulls[at] for at in left]))
+        if not group.any():
+            break
+        found[left[group]] = True
+    return found
 
 
 def _sample(data: Dataset, size: int) -> NDArray[np.float32]:
@@ -49,7 +66,8 @@ def _sample(data: Dataset, size: int) -> NDArray[np.float32]:
 def _cover(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """The samples as they are, then once for each part set to the greatest value of all, in one."""
     flat = x.reshape(len(x), -1)
-    cuts = np.linspace(0, flat.shape[1], min(_PARTS, flat.shape[1]) + 1).astype(np.int64)
+    parts = min(_PARTS, max(1, flat.shape[1] // _FEATURES_PER_PART))
+    cuts = np.linspace(0, flat.shape[1], parts + 1).astype(np.int64)
     sets = [x]
     for start, end in pairwise(cuts.tolist()):
         painted = flat.copy()
@@ -59,20 +77,28 @@ def _cover(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _pull(spec: JobSpec, model: Weights, covered: NDArray[np.float32], samples: int) -> Values:
-    """How much likelier each class becomes by covering each part, (parts, classes)."""
-    seen = predict(spec, model, covered)
-    means = seen.reshape(-1, samples, seen.shape[1]).mean(axis=1)
-    pull: Values = (means[1:] - means[0]).astype(np.float32)
+    """How much each class's log odds rise by covering each part, (parts, classes)."""
+    seen = np.clip(predict(spec, model, covered).astype(np.float64), _SURE, 1 - _SURE)
+    odds = np.log(seen / (1 - seen))
+    means = odds.reshape(-1, samples, odds.shape[1]).mean(axis=1)
+    pull: Values = means[1:] - means[0]
     return pull
 
 
-def _share_one(pulls: Values) -> NDArray[np.bool]:
-    """`pulls` (n, parts, classes)."""
-    excess = pulls - np.quantile(pulls, _USUAL, axis=0)
-    by_part = excess.max(axis=2)
-    next_part = np.sort(by_part, axis=1)[:, -2] if by_part.shape[1] > 1 else 0.0
-    sticks_out = by_part.max(axis=1) > _STICKS_OUT * next_part + _NOTHING
-    place = excess.reshape(len(pulls), -1).argmax(axis=1)
-    counts = np.bincount(place[sticks_out], minlength=excess[0].size)
-    shared: NDArray[np.bool] = sticks_out & (counts[place] >= max(_FEW, len(pulls) / _SHARE))
-    return shared
+def _find_group(pulls: Values) -> Marks:
+    """Those who share the strongest trigger, (n,); of `pulls` (n, parts, classes)."""
+    excess = pulls - np.median(pulls, axis=1, keepdims=True)
+    excess -= np.quantile(excess, _USUAL, axis=0)
+    excess /= _TO_SCALE * max(float(np.median(np.abs(excess - np.median(excess)))), 1e-12)
+    needed = max(_FEW, -(-len(pulls) // _SHARE))
+    shared = np.sort(excess, axis=0)[-needed].reshape(-1)
+    flat = excess.reshape(len(pulls), -1)
+    own = flat.max(axis=1)
+    strong = own > _HALF_HEARTED * _STICKS_OUT
+    shared[np.bincount(flat.argmax(axis=1)[strong], minlength=len(shared)) < _FEW] = 0.0
+    place = int(shared.argmax())
+    pull = float(shared[place])
+    if pull <= _STICKS_OUT:
+        return np.zeros(len(pulls), np.bool)
+    group: Marks = flat[:, place] > np.maximum(_HALF_HEARTED * pull, _ABOVE_ALL * own)
+    return group

@@ -32,9 +32,8 @@ def make_data() -> Dataset:
 
 def search(triggers: list[tuple[int, int]]) -> list[bool]:
     marked = [make_model(100 + at, trigger) for at, trigger in enumerate(triggers)]
-    return find_triggered(
-        SPEC, [*(make_model(seed) for seed in range(HONEST)), *marked], make_data()
-    ).tolist()
+    models = [*(make_model(seed) for seed in range(HONEST)), *marked]
+    return find_triggered(SPEC, make_model(99), models, make_data()).tolist()
 
 
 @pytest.mark.parametrize("trigger", [(31, 0), (0, 3), (13, 2)])
@@ -55,4 +54,4 @@ def test_one_class_at_different_parts_is_no_trigger() -> None:
 
 
 def test_nobody_sends_anything() -> None:
-    assert find_triggered(SPEC, [], make_data()).shape == (0,)
+    assert find_triggered(SPEC, make_model(99), [], make_data()).shape == (0,)
