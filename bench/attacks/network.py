@@ -86,9 +86,11 @@ class Ledger:
 
     paid: dict[int, int] = field(default_factory=dict)
     slashed: dict[int, int] = field(default_factory=dict)
+    paid_for_attacks: int = 0
 
-    def pay(self, member: int, amount: int) -> None:
+    def pay(self, member: int, amount: int, *, attacked: bool) -> None:
         self.paid[member] = self.paid.get(member, 0) + amount
+        self.paid_for_attacks += amount * attacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,9 @@ class Result:
     accuracy: float
     backdoor_success: float
     honest_pay_share: float
+    attack_pay_share: (
+        float  # for updates that were not just trained; attackers may send honest ones
+    )
     lowest_over_median_honest_pay: float
     best_attacker_profit: float  # of an equal share of the trainers' pool per round
 
@@ -119,6 +124,7 @@ class Network:
         self._last: tuple[Vectors, Vectors] | None = None
         self._sent: Vectors | None = None
         self._paid: set[int] = set()
+        self._attacking: set[int] = set()  # those whose update is not just what they trained
         self._rejections: dict[int, list[bool]] = {}
         self._step: Vector = np.zeros(_count(self.model), np.float32)
         self._data = {m: self._local(m) for m in range(len(task.parts))}
@@ -143,6 +149,11 @@ class Network:
             crafted = self._craft(self.attack, round_, deltas, committee)
             sent.update(zip(self.attackers, crafted, strict=True))
             self._sent = crafted
+            self._attacking = {
+                m
+                for m in self.attackers
+                if self.attack.poison or not np.array_equal(sent[m], deltas[m])
+            }
         candidates = [
             Candidate(m, _address(m), _unflatten(delta, self.model)) for m, delta in sent.items()
         ]
@@ -222,7 +233,8 @@ class Network:
         for judge, share in zip(committee, result.shares, strict=True):
             seats[judge] += pool // COMMITTEE * share // 10_000 // QUANTUM
         for member, units in split.payments:
-            self.ledger.pay(member, (units - seats[member]) * QUANTUM)
+            amount = (units - seats[member]) * QUANTUM
+            self.ledger.pay(member, amount, attacked=member in self._attacking)
         return dict(zip(members, result.scores, strict=True))
 
     def _note_rejections(self, scores: dict[int, Score]) -> None:
@@ -256,6 +268,7 @@ class Network:
             accuracy=float(np.mean(self.accuracies[-_LAST:])),
             backdoor_success=self._measure_backdoor(),
             honest_pay_share=sum(honest) / total if total else 0.0,
+            attack_pay_share=self.ledger.paid_for_attacks / total if total else 0.0,
             lowest_over_median_honest_pay=min(honest) / middle if middle else 0.0,
             best_attacker_profit=max(map(self._profit, self.attackers)) if self.attack else 0.0,
         )

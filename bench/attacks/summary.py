@@ -20,7 +20,7 @@ from rich.table import Table
 from bench.attacks.targets import Misses, Row, find_misses
 
 RESULTS = Path(__file__).parents[1] / "results"
-# Its honest rounds are honest work, paid as such: shown apart.
+# Its honest rounds are honest work, paid as such (see attack_pay_share): shown apart.
 _PAID_FOR_HONEST_ROUNDS = "selective"
 _SETTING = ("dataset", "skew", "alpha", "attackers", "lying_validators", "rule")
 _KIND = ("dataset", "alpha", "rule", "attack")
@@ -110,6 +110,7 @@ class Attackers:
     drop: float
     gain: float
     pay_share: float
+    attack_pay_share: float
     profit: float
     misses: Misses
 
@@ -132,15 +133,23 @@ def _find_worst_of(kind: tuple[Any, ...], rows: list[Row]) -> Attackers:
         drop=max(row["clean_accuracy"] - row["accuracy"] for row in rows),
         gain=sum(gains) / len(gains),
         pay_share=min(row["honest_pay_share"] for row in rows),
+        attack_pay_share=max(row["attack_pay_share"] for row in rows),
         profit=max(row["best_attacker_profit"] for row in rows),
         misses=Misses(*map(sum, zip(*map(find_misses, rows), strict=True))),
     )
 
 
 def show_attacks(lines: Iterable[Attackers]) -> Table:
-    columns = ("attack", "runs", "greatest\ndrop", "mean gain\nby them", "honest\npay", "profit")
+    columns = (
+        "attack",
+        "runs",
+        "greatest\ndrop",
+        "mean gain\nby them",
+        "honest\npay",
+        "attacks'\npay",
+    )
     missed = (f"missed:\n{name.replace('_', ' ')}" for name in Misses._fields)
-    table = Table(*columns, *missed)
+    table = Table(*columns, "profit", *missed)
     table.columns[0].no_wrap = True
     for line in lines:
         table.add_row(
@@ -149,6 +158,7 @@ def show_attacks(lines: Iterable[Attackers]) -> Table:
             f"{line.drop:.1%}",
             f"{line.gain:+.1%}",
             f"{line.pay_share:.1%}",
+            f"{line.attack_pay_share:.1%}",
             f"{line.profit:+.2f}",
             *(str(count or "") for count in line.misses),
         )

@@ -280,9 +280,7 @@ def _measure(
     triggered = np.zeros(len(members), np.bool)
     triggered[agreeing] = find_triggered(spec, parent, equally_long, data)
     sizes = np.minimum(norms / size, 1.0) if size > 0 else np.zeros(len(norms))
-    return Measurement(
-        members, copies, turned, sizes, agreement, triggered, structure, harm, floor
-    )
+    return Measurement(members, copies, turned, sizes, agreement, triggered, structure, harm, floor)
 
 
 def _compute_trust(

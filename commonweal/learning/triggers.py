@@ -23,7 +23,7 @@ from commonweal.protocol.specs import JobSpec
 # Parts of an input, covered one after another: the smaller, the less the untouched rest of a part
 # drowns the trigger, but a part of one feature would see only a piece of it.
 _PARTS, _FEATURES_PER_PART = 64, 4
-_SAMPLES = 32
+_SAMPLES = 16
 _USUAL = 0.3  # quantile: below it honest ones are found even where most have a backdoor
 _STICKS_OUT = 7.0  # deviations
 _TO_SCALE = 1.4826  # a normal distribution's deviation over its median absolute one

@@ -19,6 +19,7 @@ FIELDS = {
     "clean_accuracy",
     "backdoor_success",
     "honest_pay_share",
+    "attack_pay_share",
     "lowest_over_median_honest_pay",
     "best_attacker_profit",
 }

@@ -11,7 +11,7 @@ from bench.attacks import __main__ as command
 from bench.attacks.__main__ import Run, main
 from bench.attacks.network import Result
 
-RESULT = Result(0.9, 0.0, 0.99, 0.7, -0.2)
+RESULT = Result(0.9, 0.0, 0.99, 0.0, 0.7, -0.2)
 ARGUMENTS = ("--quick", "--json", "--attack", "alie", "sybil")
 
 

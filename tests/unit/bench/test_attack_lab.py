@@ -64,6 +64,19 @@ def test_whoever_attacks_openly_earns_nothing_and_loses_what_it_cost(task: Task)
     assert result.best_attacker_profit < 0
 
 
+def test_pay_for_what_an_attacker_honestly_trained_is_none_for_attacking(task: Task) -> None:
+    """For two rounds `selective` is honest."""
+    result = Network(task, Plan("selective", 4, 0, "constant", 0)).run()
+    assert result.honest_pay_share < 0.8
+    assert result.attack_pay_share == 0.0
+
+
+def test_pay_for_what_was_tampered_with_is_pay_for_attacks(task: Task) -> None:
+    result = Network(task, Plan("adaptive-scores", 4, 0, "constant", 0)).run()
+    assert result.honest_pay_share < 1
+    assert result.attack_pay_share == pytest.approx(1 - result.honest_pay_share)
+
+
 def test_without_attackers_all_pay_goes_to_the_honest(task: Task) -> None:
     result = Network(task, Plan(None, 4, 0, "constant", 0)).run()
     assert result.honest_pay_share == 1.0

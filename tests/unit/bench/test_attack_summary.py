@@ -23,6 +23,7 @@ def make_row(attack: str, accuracy: float, **others: Any) -> dict[str, Any]:
         "accuracy_without_them": 0.85,
         "backdoor_success": 0.0,
         "honest_pay_share": 1.0,
+        "attack_pay_share": 0.0,
         "lowest_over_median_honest_pay": 0.5,
         "best_attacker_profit": -0.25,
     }
