@@ -38,7 +38,7 @@ _SOURCE = Path(__file__).with_name("kernels.c")
 _FLAGS = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-shared", "-fPIC")
 # The widest vectors first; a compiler or a processor that does not know them has the next.
 _TARGETS = (("-march=native", "-mprefer-vector-width=512"), ("-march=native",), ())
-_STRIP, _LINE = 64, 64  # columns, bytes: as in kernels.c
+_STRIP, _UNIT, _LINE = 64, 8, 64  # columns, rows, bytes: as in kernels.c
 _COMPILE_SECONDS = 120.0
 
 _size, _double, _pointer = ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p
@@ -80,7 +80,7 @@ class CompiledKernels:
         if not mixture.is_identity:
             return self._mixed_sorted_mean(rows, mixture, cut, out)
         pointers, pairs = _pointers(rows), _pairs(len(rows), cut)
-        room = _scratch(len(rows) * _STRIP, np.float32)
+        room = _scratch(_units(len(rows)) * _UNIT * _STRIP, np.float32)
         network = (_at(pairs), len(pairs), cut, out.size)
         ends = (_at(room), _at(out))
         return bool(self._library.sorted_mean(len(rows), _at(pointers), *network, *ends))
@@ -89,7 +89,8 @@ class CompiledKernels:
         size = len(mixture.terms)
         pointers, pairs = _pointers(rows), _pairs(size, cut)
         begin, index, shares = _flatten(mixture)
-        room, picked = _scratch(size * _STRIP, np.float64), np.empty(len(index), np.uintp)
+        room = _scratch(_units(size) * _UNIT * _STRIP, np.float64)
+        picked = np.empty(len(index), np.uintp)
         terms = (size, _at(begin), _at(index), _at(shares))
         network = (_at(pairs), len(pairs), cut, out.size)
         ends = (_at(room), _at(picked), _at(out))
@@ -131,7 +132,13 @@ def _pointers(rows: Rows) -> NDArray[np.uintp]:
 
 @lru_cache(maxsize=64)
 def _pairs(size: int, cut: int) -> NDArray[np.int32]:
-    return np.array(build_network(size, cut, size - cut), np.int32).reshape(-1, 3)
+    """The network for units of sorted rows in place of rows: merging two is comparing them."""
+    network = build_network(_units(size), cut // _UNIT, _units(size - cut))
+    return np.array(network, np.int32).reshape(-1, 3)
+
+
+def _units(rows: int) -> int:
+    return -(-rows // _UNIT)
 
 
 @lru_cache(maxsize=4)
@@ -223,7 +230,7 @@ def _agrees(one: Kernels, other: Kernels) -> bool:
     generator = np.random.Generator(np.random.PCG64(7))
     rows = [
         (generator.integers(-(2**23), 2**23, SUBBLOCK + 77) / 3).astype(np.float32)
-        for _ in range(5)
+        for _ in range(2 * _UNIT + 3)  # so that units are merged, and one is not full
     ]
     return _sample(one, rows) == _sample(other, rows)
 
@@ -234,7 +241,7 @@ def _sample(kernels: Kernels, rows: Rows) -> list[bytes]:
     plain = Mixture(tuple(((at, 1.0),) for at in range(len(rows))))
     mixed = Mixture(tuple(tuple(enumerate(shares[at:])) for at in range(len(rows))))
     seen = [kernels.gram(rows).tobytes(), kernels.squares(rows).tobytes()]
-    for mixture, cut in ((plain, 2), (plain, 1), (mixed, 1)):
+    for mixture, cut in ((plain, (len(rows) - 1) // 2), (plain, 1), (mixed, _UNIT)):
         kernels.sorted_mean(rows, mixture, cut, step)
         seen.append(step.tobytes())
     kernels.weighted_sum(rows, shares, step)

@@ -13,6 +13,7 @@
 #endif
 
 #define STRIP 64      /* columns that are sorted at once: they stay in the first-level cache */
+#define UNIT 8        /* rows that are sorted in registers */
 #define AHEAD 256     /* columns; no processor foresees as many rows as there are updates */
 #define LINE 64       /* bytes; scratch starts at one, or every vector would lie across two */
 #define SUBBLOCK 2048 /* part of the result, as in blocks.py */
@@ -28,7 +29,9 @@ static void *align(void *scratch) {
     return (void *)(((uintptr_t)scratch + LINE - 1) / LINE * LINE);
 }
 
-static void fetch_strip(const float *row, size_t at, size_t len) {
+/* Inlined, or gcc takes it for a function that does nothing and drops the calls. */
+static inline __attribute__((always_inline)) void fetch_strip(const float *row, size_t at,
+                                                              size_t len) {
     for (size_t k = at; k < least(at + STRIP, len); k += LINE / sizeof *row)
         __builtin_prefetch(row + k, 0, 2);
 }
@@ -97,23 +100,87 @@ static uint32_t copy_strip(const float *restrict from, size_t len, float *restri
     return odd;
 }
 
-#define DEFINE_SORT(NAME, T)                                                                    \
-    static void NAME(T *restrict rows, const int32_t *pairs, size_t n_pairs) {                  \
-        for (size_t p = 0; p < n_pairs; p++) {                                                  \
-            T *restrict a = rows + (size_t)pairs[3 * p] * STRIP;                                \
-            T *restrict b = rows + (size_t)pairs[3 * p + 1] * STRIP;                            \
-            int32_t keep = pairs[3 * p + 2];                                                    \
-            if (keep == 3)                                                                      \
-                for (size_t k = 0; k < STRIP; k++) {                                            \
-                    T x = a[k], y = b[k];                                                       \
-                    a[k] = x < y ? x : y;                                                       \
-                    b[k] = x > y ? x : y;                                                       \
-                }                                                                               \
-            else if (keep == 1)                                                                 \
-                for (size_t k = 0; k < STRIP; k++) a[k] = a[k] < b[k] ? a[k] : b[k];            \
-            else                                                                                \
-                for (size_t k = 0; k < STRIP; k++) b[k] = a[k] > b[k] ? a[k] : b[k];            \
-        }                                                                                       \
+/* What to fetch while the strip before it is sorted, in equal shares: at once it would fill the
+ * queue to the memory, and whatever comes next would wait. */
+struct ahead {
+    const float *const *rows;
+    size_t n, at, len; /* rows, first column, end */
+    size_t shares, taken, fetched;
+};
+
+static inline __attribute__((always_inline)) void fetch_share(struct ahead *it) {
+    it->taken++;
+    for (; it->fetched * it->shares < it->n * it->taken; it->fetched++)
+        fetch_strip(it->rows[it->fetched], it->at, it->len);
+}
+
+/* Rows are sorted in units of eight: the eight of two units stay in registers while they are
+ * compared, instead of being loaded and stored for every comparison, which takes twice as long.
+ * Both networks are Batcher's; comparisons whose results are not stored the compiler leaves out. */
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define LOAD_A(i) __typeof__(*a) x##i = a[i * STRIP + k];
+#define LOAD_B(i) __typeof__(*b) y##i = b[i * STRIP + k];
+#define STORE_A(i) a[i * STRIP + k] = x##i;
+#define STORE_B(i) b[i * STRIP + k] = y##i;
+#define ORDER(p, q)                               \
+    {                                             \
+        const __typeof__(p) low = p < q ? p : q;  \
+        q = p > q ? p : q;                        \
+        p = low;                                  \
+    }
+#define ORDER_AB(i) ORDER(x##i, y##i)
+
+#define DEFINE_SORT(NAME, T)                                                                      \
+    static void NAME##_unit(T *a) {                                                               \
+        for (size_t k = 0; k < STRIP; k++) {                                                      \
+            EACH_ROW(LOAD_A)                                                                      \
+            ORDER(x0, x4) ORDER(x1, x5) ORDER(x2, x6) ORDER(x3, x7)                               \
+            ORDER(x0, x2) ORDER(x1, x3) ORDER(x4, x6) ORDER(x5, x7)                               \
+            ORDER(x2, x4) ORDER(x3, x5)                                                           \
+            ORDER(x0, x1) ORDER(x2, x3) ORDER(x4, x5) ORDER(x6, x7)                               \
+            ORDER(x1, x4) ORDER(x3, x6)                                                           \
+            ORDER(x1, x2) ORDER(x3, x4) ORDER(x5, x6)                                             \
+            EACH_ROW(STORE_A)                                                                     \
+        }                                                                                         \
+    }                                                                                             \
+                                                                                                  \
+    /* Two sorted units: the least eight to a, the others to b, both sorted, as far as kept. */   \
+    static inline __attribute__((always_inline)) void NAME##_merge(T *restrict a, T *restrict b,  \
+                                                                   int32_t keep) {                \
+        for (size_t k = 0; k < STRIP; k++) {                                                      \
+            EACH_ROW(LOAD_A)                                                                      \
+            EACH_ROW(LOAD_B)                                                                      \
+            EACH_ROW(ORDER_AB)                                                                    \
+            ORDER(x4, y0) ORDER(x5, y1) ORDER(x6, y2) ORDER(x7, y3)                               \
+            ORDER(x2, x4) ORDER(x3, x5) ORDER(x6, y0) ORDER(x7, y1) ORDER(y2, y4) ORDER(y3, y5)   \
+            ORDER(x1, x2) ORDER(x3, x4) ORDER(x5, x6) ORDER(x7, y0)                               \
+            ORDER(y1, y2) ORDER(y3, y4) ORDER(y5, y6)                                             \
+            if (keep & 1) { EACH_ROW(STORE_A) }                                                   \
+            if (keep & 2) { EACH_ROW(STORE_B) }                                                   \
+        }                                                                                         \
+    }                                                                                             \
+                                                                                                  \
+    /* n rows; what follows them up to a whole unit is overwritten. 'pairs' are of units. */      \
+    static void NAME(T *rows, size_t n, const int32_t *pairs, size_t n_pairs,                     \
+                     struct ahead next) {                                                         \
+        const size_t units = (n + UNIT - 1) / UNIT;                                               \
+        next.shares = units + n_pairs;                                                            \
+        for (size_t k = n * STRIP; k < units * UNIT * STRIP; k++) rows[k] = (T)__builtin_inf();   \
+        for (size_t u = 0; u < units; u++) {                                                      \
+            NAME##_unit(rows + u * UNIT * STRIP);                                                 \
+            fetch_share(&next);                                                                   \
+        }                                                                                         \
+        for (size_t p = 0; p < n_pairs; p++) {                                                    \
+            T *a = rows + (size_t)pairs[3 * p] * UNIT * STRIP;                                    \
+            T *b = rows + (size_t)pairs[3 * p + 1] * UNIT * STRIP;                                \
+            if (pairs[3 * p + 2] == 3)                                                            \
+                NAME##_merge(a, b, 3);                                                            \
+            else if (pairs[3 * p + 2] == 1)                                                       \
+                NAME##_merge(a, b, 1);                                                            \
+            else                                                                                  \
+                NAME##_merge(a, b, 2);                                                            \
+            fetch_share(&next);                                                                   \
+        }                                                                                         \
     }
 
 #define DEFINE_MEAN(NAME, T)                                                                    \
@@ -136,18 +203,17 @@ DEFINE_SORT(sort_double, double)
 DEFINE_MEAN(mean_float, float)
 DEFINE_MEAN(mean_double, double)
 
-/* Rows as they are: float32 sorts like float64. scratch: n * STRIP floats and a line. */
+/* Rows as they are: float32 sorts like float64.
+ * scratch: n rows, up to a whole unit, of STRIP floats, and a line. */
 int sorted_mean(size_t n, const float *const *rows, const int32_t *pairs, size_t n_pairs,
                 size_t cut, size_t len, float *scratch, double *out) {
     uint32_t odd = 0;
     float *strip = align(scratch);
     for (size_t at = 0; at < len; at += STRIP) {
         size_t many = least(STRIP, len - at);
-        for (size_t j = 0; j < n; j++) {
-            fetch_strip(rows[j], at + AHEAD, len);
+        for (size_t j = 0; j < n; j++)
             odd |= copy_strip(rows[j] + at, many, strip + j * STRIP);
-        }
-        sort_float(strip, pairs, n_pairs);
+        sort_float(strip, n, pairs, n_pairs, (struct ahead){rows, n, at + AHEAD, len, 0, 0, 0});
         mean_float(strip, cut, n - cut, many, out + at);
     }
     return !odd;
@@ -160,8 +226,8 @@ static void mix_strip(const float *const *rows, size_t terms, const double *c, s
     for (size_t k = many; k < STRIP; k++) to[k] = 0.0;
 }
 
-/* Row k is a mixture: terms begin[k] .. begin[k + 1] - 1 of (index, c). scratch: m * STRIP doubles
- * and a line. 'picked' has room for a pointer per term. */
+/* Row k is a mixture: terms begin[k] .. begin[k + 1] - 1 of (index, c). scratch: m rows,
+ * up to a whole unit, of STRIP doubles, and a line. 'picked' has room for a pointer per term. */
 int mixed_sorted_mean(size_t n, const float *const *rows, size_t m, const size_t *begin,
                       const size_t *index, const double *c, const int32_t *pairs, size_t n_pairs,
                       size_t cut, size_t len, double *scratch, const float **picked, double *out) {
@@ -170,14 +236,12 @@ int mixed_sorted_mean(size_t n, const float *const *rows, size_t m, const size_t
     for (size_t t = 0; t < begin[m]; t++) picked[t] = rows[index[t]];
     for (size_t at = 0; at < len; at += STRIP) {
         size_t many = least(STRIP, len - at);
-        for (size_t j = 0; j < n; j++) {
-            fetch_strip(rows[j], at + AHEAD, len);
+        for (size_t j = 0; j < n; j++)
             for (size_t k = at; k < at + many; k++) odd |= is_odd(rows[j][k]);
-        }
         for (size_t r = 0; r < m; r++)
             mix_strip(picked + begin[r], begin[r + 1] - begin[r], c + begin[r], at, many,
                       strip + r * STRIP);
-        sort_double(strip, pairs, n_pairs);
+        sort_double(strip, m, pairs, n_pairs, (struct ahead){rows, n, at + AHEAD, len, 0, 0, 0});
         mean_double(strip, cut, m - cut, many, out + at);
     }
     return !odd;
