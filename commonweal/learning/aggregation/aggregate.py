@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from commonweal.errors import InvalidInput
 from commonweal.learning.aggregation.blocks import BLOCK, Block, Kernels, Rows
 from commonweal.learning.aggregation.compiled import choose_kernels
-from commonweal.learning.aggregation.mapped import find_mapped
+from commonweal.learning.aggregation.mapped import list_mapped
 from commonweal.learning.aggregation.rules import Plan, needs_products, plan
 from commonweal.learning.aggregation.server import GlobalModel, advance_step, fill_moments
 from commonweal.learning.encoding import InvalidUpdate
@@ -112,10 +112,7 @@ class _Run:
         self._kernels = kernels
         self._threads = threads
         self._deltas = [_flatten(update.delta) for update in updates]
-        self._mapped = {
-            name: [found for delta in self._deltas if (found := find_mapped(delta[name]))]
-            for name in parent.weights
-        }
+        self._mapped = list_mapped(self._deltas)
 
     def plan(self, seed: bytes) -> Plan:
         products = self._sum_products() if needs_products(self._spec) else None
@@ -199,7 +196,7 @@ class _Run:
         name, first, end = span
         rows = [delta[name][first:end] for delta in self._deltas]
         result = function(rows)
-        for tensor in self._mapped[name]:
+        for tensor in self._mapped.get(name, ()):
             tensor.give_back(4 * first, 4 * end)
         return result
 

@@ -1,16 +1,22 @@
 """Updates in files that are mapped read-only: what was read is given back, block by block.
 
-So memory does not grow with the updates, whatever the kernel would keep in its place.
+So memory does not grow with the updates, whatever the kernel would keep in its place. As long as
+they are small together they stay.
 """
 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from commonweal.learning.weights import Weights
+
+# Bytes of updates that may stay mapped: to give them back takes a third of a median's time.
+KEPT = 2**29
 # With a page the kernel maps what it holds together with it, up to so much; it costs as much as
 # reading to let go of that and to map it again, so it is done once per piece of the file.
 _PIECE = 2 * 2**20
@@ -29,6 +35,17 @@ class MappedTensor:
         if last > piece:
             before = max(0, piece - 1)  # a slower thread may have brought it back
             self.file.madvise(mmap.MADV_DONTNEED, before * _PIECE, (last - before) * _PIECE)
+
+
+def list_mapped(deltas: Sequence[Weights]) -> dict[str, list[MappedTensor]]:
+    """What to give back, by tensor; nothing of updates of at most KEPT bytes. Names as in each."""
+    size = sum(tensor.nbytes for delta in deltas for tensor in delta.values())
+    if size <= KEPT:
+        return {}
+    return {
+        name: [found for delta in deltas if (found := find_mapped(delta[name]))]
+        for name in deltas[0]
+    }
 
 
 def find_mapped(tensor: NDArray[np.float32]) -> MappedTensor | None:

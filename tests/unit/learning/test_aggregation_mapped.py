@@ -46,6 +46,18 @@ def test_what_may_be_changed_in_memory_is_not_given_back(file):
     assert find_mapped(np.ones(3, np.float32)) is None
 
 
+@pytest.mark.parametrize("kept", [0, 2**29])
+def test_memory_holds_no_more_than_may_stay(file, monkeypatch, kept):
+    monkeypatch.setattr("commonweal.learning.aggregation.mapped.KEPT", kept)
+    updates = [
+        ScoredUpdate(address(at), 1, {"a": np.memmap(file, np.float32, "r")}) for at in (1, 2, 3)
+    ]
+    parent, before = {"a": np.zeros(SIZE, np.float32)}, resident_mib()
+    aggregate(AggregationSpec(rule="median"), parent, updates)
+    grown = resident_mib() - before
+    assert grown > 45 if kept else grown < 15
+
+
 @pytest.mark.parametrize("rule", ["mean", "median", "krum"])
 def test_mapped_updates_give_the_same_model(tmp_path, rule):
     generator = np.random.default_rng(2)
