@@ -18,7 +18,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
-from commonweal.adapters.heads import Lookout
+from commonweal.adapters.heads import LogChoice, Lookout
 from commonweal.errors import CommonwealError
 from node_agent.decisions import (
     Action,
@@ -34,6 +34,7 @@ from node_agent.duties import Duties
 from node_agent.errors import JobNotServed
 from node_agent.juror import Juror
 from node_agent.keeper import Keeper
+from node_agent.notices import awaits_phases, is_phase_start
 from node_agent.view import NodeView, ViewReader
 
 log = structlog.get_logger(__name__)
@@ -76,6 +77,7 @@ class Agent:
         policy: Policy,
         *,
         poll_interval: float,
+        choice: LogChoice,
         heads_url: str | None = None,
         wall_clock: Callable[[], float] = time.time,
         watcher: Watcher | None = None,
@@ -88,19 +90,27 @@ class Agent:
         self._policy = policy
         self._poll_interval = poll_interval
         self._heads_url = heads_url
+        self._choice = choice
+        self._awaits_phases = True
         self._wall_clock = wall_clock
         self._backoff = Backoff()
         self._not_joined: dict[int, str] = {}  # job: the reason last logged
 
     def run(self, stop: threading.Event) -> None:
-        with Lookout(self._poll_interval, self._heads_url) as lookout:
+        told = (self._heads_url, self._choice, self._heeds)
+        with Lookout(self._poll_interval, *told) as lookout:
             while not stop.is_set():
                 self._observe_patiently(stop)
                 lookout.wait(stop)
 
+    def _heeds(self, topic: bytes) -> bool:
+        return self._awaits_phases or not is_phase_start(topic)
+
     def step(self) -> None:
         """Observe once, act on it. Raises only what observing raises."""
+        self._awaits_phases = True  # until it is known what the chain shows
         view = self._views.fetch(self._policy.admits)
+        self._awaits_phases = awaits_phases(view.jobs)
         now = self._now(view)
         rounds = [(job.round.job, job.round.round) for job in view.jobs]
         entries = self._duties.journal.entries(rounds)

@@ -47,6 +47,7 @@ from node_agent.keeper import Keeper
 from node_agent.livescreen import LiveScreen
 from node_agent.localdata import LocalDataLibrary
 from node_agent.models import ModelLibrary
+from node_agent.notices import choose_logs
 from node_agent.receipts import Receipts
 from node_agent.senders import DirectSender, MessageSender, RelaySender
 from node_agent.server import ContentServer
@@ -295,6 +296,7 @@ def build_node(
         juror,
         policy,
         poll_interval=config.timing.poll_interval,
+        choice=choose_logs(deployment),
         heads_url=config.heads_url,
         watcher=None if screen is None else partial(screen.watch, chain_log),
     )

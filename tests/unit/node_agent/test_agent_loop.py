@@ -11,6 +11,7 @@ from agent_samples import MEMBERS, NOW, OTHERS, POLICY, make_round, make_view
 from structlog.testing import capture_logs
 
 from commonweal.adapters.content.store import StoreFull
+from commonweal.adapters.heads import LogChoice
 from commonweal.errors import Unavailable
 from commonweal.protocol.types import Phase, Wei
 from node_agent.agent import Agent, Backoff
@@ -76,6 +77,7 @@ def make_agent(views: Views, work: Work, keeping: Keeping) -> Agent:
         NoAppeals(),
         POLICY,
         poll_interval=0.001,
+        choice=LogChoice([], []),
         wall_clock=lambda: float(NOW),  # type: ignore[arg-type]
     )
 
