@@ -103,12 +103,18 @@ class UpdateReader:
     ) -> dict[int, Candidate]:
         # Threads that a stalling source holds up are left behind, not waited for.
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="updates")
+        together = pool.submit(self._fetch_together, spec, round_, members)
+        wait([together], timeout=max(0.0, until - self._clock()))
         futures: dict[Future[Candidate | None], int] = {
             pool.submit(self._read_one, spec, round_, member): member for member in members
         }
         done, _ = wait(futures, timeout=max(0.0, until - self._clock()))
         pool.shutdown(wait=False, cancel_futures=True)
         return {futures[f]: c for f in done if (c := f.result()) is not None}
+
+    def _fetch_together(self, spec: JobSpec, round_: RevealedRound, members: list[int]) -> None:
+        cids = [manifest_cid(round_.digests[member]) for member in members]
+        self._fetcher.fetch_held_together(cids, max_bytes=_compute_most(spec))
 
     def _read_one(self, spec: JobSpec, round_: RevealedRound, member: int) -> Candidate | None:
         trainer = round_.trainers[member]
@@ -123,10 +129,7 @@ class UpdateReader:
             return None
 
     def _fetch_delta(self, spec: JobSpec, round_: RevealedRound, member: int) -> Weights:
-        digest = round_.digests[member]
-        most = min(update_size(spec), spec.limits.max_update_bytes)
-        self._fetcher.fetch_held(manifest_cid(digest), max_bytes=most + MAX_MANIFEST_BYTES)
-        manifest = self._fetcher.fetch_manifest(digest)
+        manifest = self._fetcher.fetch_manifest(round_.digests[member])
         update = check_manifest(manifest, spec, round_, member)
         return decode_update(self._fetch_payload(update.payload, spec), spec)
 
@@ -148,6 +151,11 @@ class UpdateReader:
             raise InvalidUpdate("too large", reason="too-large", limit=limit) from error
         except CommonwealError:
             return
+
+
+def _compute_most(spec: JobSpec) -> int:
+    """Bytes of an update with its manifest."""
+    return min(update_size(spec), spec.limits.max_update_bytes) + MAX_MANIFEST_BYTES
 
 
 def compute_ballot(

@@ -21,9 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 log = structlog.get_logger(__name__)
 _OPEN_SECONDS = 5.0
 _RECONNECT_SECONDS = 2.0
-_MOST_BYTES = (
-    2 * 2**20
-)  # a header has two thousand, a log some hundred thousand
+_MOST_BYTES = 2 * 2**20  # a header has two thousand, a log some hundred thousand
 TOLD_INTERVAL = 0.5  # between looks while the node tells of blocks: deadlines are in no block
 _SLICE = 0.2  # in which a wish to stop is heard
 _NO_LOGS = "0x" + "00" * 256

@@ -22,6 +22,7 @@ from commonweal.adapters.content.gateway import gateway_routes, upload_routes
 from commonweal.protocol.cids import compute_cid
 from commonweal.protocol.manifests import ModelManifest, encode_manifest
 
+ABSENT = compute_cid(b"absent", "raw")
 DATA = bytes(range(256)) * 4096 * 3 + b"tail"
 LIMIT = 6 * 2**20
 
@@ -143,6 +144,18 @@ def test_what_is_held_is_all_but_the_history(peer: Peer) -> None:
     assert len(_read_car(peer.get(f"/ipfs/{cid}?format=car").content)[1]) == 4
 
 
+def test_several_held_come_at_once_but_for_those_that_are_not_here(peer: Peer) -> None:
+    weights = [peer.store.put(data) for data in (b"one", b"two", DATA)]
+    cids = [peer.store.put_block(encode_manifest(ModelManifest(weights=w))) for w in weights]
+    peer.store._blocks.path_of(compute_cid(b"tail", "raw")).unlink()
+    nowhere = compute_cid(b"\xa1", "dag-cbor")
+    path = f"/ipfs/{nowhere}?format=car&dag-scope=held" + "".join(f"&also={cid}" for cid in cids)
+    answer = peer.get(path)
+    held = [libipld.encode_cid(each) for each in _read_car(answer.content)[1]]
+    assert held == [cids[0], weights[0], cids[1], weights[1]]
+    assert answer.headers["cache-control"] == "no-store"
+
+
 def test_of_a_small_graph_with_a_missing_leaf_nothing_is_sent(peer: Peer) -> None:
     cid = peer.store.put(DATA)
     peer.store._blocks.path_of(compute_cid(b"tail", "raw")).unlink()
@@ -166,6 +179,10 @@ def test_a_car_with_a_missing_leaf_breaks_off(peer: Peer) -> None:
         (f"/ipfs/{compute_cid(b'absent', 'raw')}", 400, "format-missing"),
         (f"/ipfs/{compute_cid(b'absent', 'raw')}?format=tar", 406, "format-unknown"),
         (f"/ipfs/{compute_cid(b'x', 'raw')}?format=car&dag-scope=no", 400, "invalid-input"),
+        ("/ipfs/nonsense?format=car&dag-scope=held&also=x", 400, "invalid-cid"),
+        (f"/ipfs/{ABSENT}?format=car&also=x", 400, "invalid-input"),
+        (f"/ipfs/{ABSENT}?format=raw&dag-scope=held&also=x", 400, "invalid-input"),
+        (f"/ipfs/{ABSENT}?format=car&dag-scope=held" + "&also=x" * 64, 400, "invalid-input"),
     ],
 )
 def test_refusals_are_problems(peer: Peer, path: str, status: int, code: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import libipld
 
@@ -55,7 +56,7 @@ def stream_car(store: ContentStore, root: Cid, links: Links) -> Iterator[bytes]:
     A manifest that another one names (`parent`, `base`) and that is not held here is left out. Any
     other missing block ends the stream with ContentNotFound, so that nobody takes it for complete.
     """
-    yield _frame(bytes(libipld.encode_dag_cbor({"roots": [root.binary], "version": 1})))
+    yield _frame_header([root])
     nodes: dict[Cid, bytes] = {}
 
     def read_links(cid: Cid) -> list[Cid]:
@@ -67,6 +68,19 @@ def stream_car(store: ContentStore, root: Cid, links: Links) -> Iterator[bytes]:
             yield _frame(cid.binary + block)
             if cid.codec != "raw":
                 nodes[cid] = block
+
+
+def stream_held(store: ContentStore, roots: Sequence[Cid]) -> Iterator[bytes]:
+    """What pins of `roots` hold, of those that are here whole; the others are left out."""
+    yield _frame_header(roots)
+    for root in roots:
+        if store.has(str(root)):
+            yield from islice(stream_car(store, root, list_held), 1, None)
+
+
+def _frame_header(roots: Sequence[Cid]) -> bytes:
+    header = {"roots": [root.binary for root in roots], "version": 1}
+    return _frame(bytes(libipld.encode_dag_cbor(header)))
 
 
 def _read_linked(store: ContentStore, cid: Cid, root: Cid) -> bytes | None:

@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 _RAW, _CAR = "application/vnd.ipld.raw", "application/vnd.ipld.car"
 _ONE, _HELD = "format=raw", "format=car&dag-scope=held"
 _SMALL_BYTES = 2 * 2**20  # above, blocks come side by side and from several sources
+_TOGETHER, _TOGETHER_BYTES = 32, 16 * 2**20  # roots of one exchange, and what they may bring
 _CAR_EXTRA_BYTES = 16 * 2**10  # for CIDs, lengths and the header
 _REST_SECONDS, _LONGEST_REST = 30.0, 600.0
 _ANSWER_BYTES = 64 * 2**10  # of an upload
@@ -124,22 +125,33 @@ class ContentFetcher:
 
         A shortcut that never fails: `fetch` gets block by block what this did not bring.
         """
-        sources = self._order_sources()
-        if max_bytes > _SMALL_BYTES or not sources or self._store.has(cid):
-            return
-        try:
-            self._store_held(parse_cid(cid), sources[0], max_bytes)
-        except SourceStalled:
-            self._rest(sources[0])
-        except CommonwealError as error:
-            log.debug("not to be had in one", cid=cid, source=sources[0], code=error.code)
+        self.fetch_held_together([cid], max_bytes=max_bytes)
 
-    def _store_held(self, root: Cid, source: str, max_bytes: int) -> None:
-        limit = max_bytes + _CAR_EXTRA_BYTES
-        wanted = {root}
-        for cid, block in read_car(self._receive(root, source, _HELD, limit)):
+    def fetch_held_together(self, cids: Sequence[str], *, max_bytes: int) -> None:
+        """`fetch_held` of several, each of at most `max_bytes`, in as few exchanges as can be."""
+        sources = self._order_sources()
+        if max_bytes > _SMALL_BYTES or not sources:
+            return
+        lacking = [parse_cid(cid) for cid in cids if not self._store.has(cid)]
+        size = min(_TOGETHER, _TOGETHER_BYTES // max_bytes)
+        for start in range(0, len(lacking), size):
+            self._try_held(lacking[start : start + size], sources[0], max_bytes)
+
+    def _try_held(self, roots: Sequence[Cid], source: str, max_bytes: int) -> None:
+        try:
+            self._store_held(roots, source, max_bytes)
+        except SourceStalled:
+            self._rest(source)
+        except CommonwealError as error:
+            log.debug("not to be had in one", cid=str(roots[0]), source=source, code=error.code)
+
+    def _store_held(self, roots: Sequence[Cid], source: str, max_bytes: int) -> None:
+        limit = len(roots) * (max_bytes + _CAR_EXTRA_BYTES)
+        form = _HELD + "".join(f"&also={root}" for root in roots[1:])
+        wanted = set(roots)
+        for cid, block in read_car(self._receive(roots[0], source, form, limit)):
             if cid not in wanted or not is_block_of(cid, block):
-                raise ContentCorrupt(f"{source} gave what is not {root}'s", source=source)
+                raise ContentCorrupt(f"{source} gave what was not asked for", source=source)
             self._store.put_block(block, cid.codec, durable=False)
             wanted.update(list_held(cid, block))
 

@@ -5,7 +5,7 @@ Errors are application/problem+json from these routes themselves, so any FastAPI
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from itertools import chain
 from typing import Annotated, Literal, ParamSpec
@@ -15,7 +15,7 @@ import structlog
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from commonweal.adapters.content.car import choose_links, stream_car
+from commonweal.adapters.content.car import choose_links, stream_car, stream_held
 from commonweal.adapters.content.store import (
     MAX_BLOCK_BYTES,
     ContentCorrupt,
@@ -37,6 +37,7 @@ DEFAULT_UPLOAD_SECONDS = 60.0
 
 Format = Literal["raw", "car"]
 _SCOPES = ("block", "entity", "all", "held")
+MOST_MORE = 63  # roots beside the first
 _AT_ONCE = 4 * 2**20  # bytes of a graph that are put together before the first is sent
 P = ParamSpec("P")
 
@@ -77,6 +78,7 @@ def gateway_routes(store: ContentStore) -> APIRouter:
         request: Request,
         format_: Annotated[str | None, Query(alias="format")] = None,
         scope: Annotated[str, Query(alias="dag-scope")] = "all",
+        also: Annotated[list[str], Query()] = [],  # noqa: B006 - never changed
         accept: Annotated[str, Header()] = "",
     ) -> Response:
         wanted = _choose_format(format_, accept)
@@ -84,6 +86,9 @@ def gateway_routes(store: ContentStore) -> APIRouter:
         if cid.lower() == PROBE and wanted == "raw":
             return Response(b"", headers=_headers(PROBE, f'"{PROBE}.raw"', "bin"), media_type=RAW)
         root = parse_cid(cid)
+        if also:
+            _check_several(wanted, scope, also)
+            return _respond_several(store, [root, *map(parse_cid, also)])
         block = _read_root(store, root)
         etag = f'"{root}.raw"' if wanted == "raw" else f'W/"{root}.car.dfs.{scope}"'
         if _is_unchanged(request, etag):
@@ -119,7 +124,26 @@ def _respond_car(
     }
     if is_head:
         return Response(headers=headers)
-    frames = stream_car(store, root, choose_links(scope))
+    return _respond_frames(stream_car(store, root, choose_links(scope)), headers)
+
+
+def _check_several(wanted: Format, scope: str, also: list[str]) -> None:
+    if (wanted, scope) != ("car", "held") or len(also) > MOST_MORE:
+        message = f"`also` goes with format=car and dag-scope=held, at most {MOST_MORE} times"
+        raise InvalidInput(message, format=wanted, scope=scope, also=len(also))
+
+
+def _respond_several(store: ContentStore, roots: list[Cid]) -> Response:
+    """Not to be cached: what is left out today may be here tomorrow."""
+    headers = {
+        "Content-Type": f"{CAR}; version=1; order=dfs; dups=y",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return _respond_frames(stream_held(store, roots), headers)
+
+
+def _respond_frames(frames: Iterator[bytes], headers: dict[str, str]) -> Response:
     first = bytearray()
     for frame in frames:
         first += frame

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from content_samples import file_node, pattern
 
-from commonweal.adapters.content.car import choose_links, stream_car
+from commonweal.adapters.content.car import stream_held
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.content.store import ContentNotFound, ContentTooLarge, StoreFull
@@ -314,6 +314,7 @@ class Shelf:
     def __init__(self, store: EmbeddedStore, spoil: Callable[[bytes], bytes] = bytes) -> None:
         self.store, self.spoil = store, spoil
         self.forms: list[str] = []
+        self.asked: list[int] = []  # roots per exchange
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.forms.append(request.url.params["format"])
@@ -321,12 +322,14 @@ class Shelf:
             return honest(self.store)(request)
         assert request.url.params["dag-scope"] == "held"
         root = parse_cid(request.url.path.rsplit("/", 1)[1])
-        car = b"".join(stream_car(self.store, root, choose_links("held")))
+        roots = [root, *map(parse_cid, request.url.params.get_list("also"))]
+        self.asked.append(len(roots))
+        car = b"".join(stream_held(self.store, roots))
         return httpx.Response(200, stream=httpx.ByteStream(self.spoil(car)))
 
 
-def put_model(store: EmbeddedStore) -> str:
-    return store.put_block(encode_manifest(ModelManifest(weights=store.put(b"weights"))))
+def put_model(store: EmbeddedStore, weights: bytes = b"weights") -> str:
+    return store.put_block(encode_manifest(ModelManifest(weights=store.put(weights))))
 
 
 def test_a_manifest_and_its_payload_come_in_one_exchange(
@@ -338,6 +341,22 @@ def test_a_manifest_and_its_payload_come_in_one_exchange(
         fetcher.fetch_held(cid, max_bytes=1_000)
         assert ours.has(cid)
     assert shelf.forms == ["car"]
+
+
+def test_several_come_in_as_few_exchanges_as_can_be(
+    theirs: EmbeddedStore, ours: EmbeddedStore
+) -> None:
+    cids = [put_model(theirs, bytes([number])) for number in range(40)]
+    nowhere = str(compute_cid(b"\xa0", "dag-cbor"))
+    put_model(ours, bytes([0]))
+    shelf = Shelf(theirs)
+    Network(shelf=shelf).fetcher(ours).fetch_held_together([nowhere, *cids], max_bytes=2_000)
+    assert all(ours.has(cid) for cid in cids)
+    assert not ours.has(nowhere)
+    assert shelf.asked == [32, 8]
+    few = [put_model(theirs, bytes([200, number])) for number in range(20)]
+    Network(shelf=shelf).fetcher(ours).fetch_held_together(few, max_bytes=2 * 2**20)
+    assert shelf.asked[2:] == [8, 8, 4]
 
 
 def test_what_is_large_is_left_to_the_fetch_by_blocks(
