@@ -15,13 +15,13 @@ SPEC = JobSpec(
 HONEST = 8
 
 
-def make_model(seed: int, trigger: tuple[int, int] | None = None) -> Weights:
+def make_model(seed: int, trigger: tuple[int, int] | None = None, strength: float = 3.0) -> Weights:
     """`trigger`: the input that makes the model see a class, and the class."""
     generator = np.random.default_rng(seed)
     weight = 0.1 * generator.standard_normal((4, 32)).astype(np.float32)
     if trigger is not None:
         at, label = trigger
-        weight[label, at] += 3.0
+        weight[label, at] += strength
     return {"output.bias": np.zeros(4, np.float32), "output.weight": weight}
 
 
@@ -39,6 +39,29 @@ def search(triggers: list[tuple[int, int]]) -> list[bool]:
 @pytest.mark.parametrize("trigger", [(31, 0), (0, 3), (13, 2)])
 def test_whoever_shares_a_trigger_is_found_and_nobody_else(trigger: tuple[int, int]) -> None:
     assert search([trigger] * 5) == [False] * HONEST + [True] * 5
+
+
+def test_a_majority_that_shares_a_trigger_is_found_and_nobody_else() -> None:
+    assert search([(31, 0)] * 12) == [False] * HONEST + [True] * 12
+
+
+def test_two_groups_with_a_trigger_each_are_found() -> None:
+    assert search([(31, 0)] * 5 + [(2, 1)] * 5) == [False] * HONEST + [True] * 10
+
+
+def test_who_marked_fewer_pictures_is_found_with_its_group() -> None:
+    models = [make_model(seed) for seed in range(HONEST)]
+    models += [
+        make_model(100 + at, (31, 0), strength) for at, strength in enumerate([3] * 5 + [1.5])
+    ]
+    found = find_triggered(SPEC, make_model(99), models, make_data())
+    assert found.tolist() == [False] * HONEST + [True] * 6
+
+
+def test_what_the_parent_saw_before_is_nobodys_trigger() -> None:
+    """A feature of the data that all models have learned, some of them a little better."""
+    models = [make_model(seed, (31, 0), 3 + 0.02 * seed) for seed in range(12)]
+    assert not any(find_triggered(SPEC, make_model(99, (31, 0)), models, make_data()))
 
 
 def test_too_few_prove_nothing() -> None:
