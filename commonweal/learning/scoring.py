@@ -274,11 +274,13 @@ def _measure(
     structure = np.maximum(np.abs(cosines), links.max(axis=1, initial=0.0))
     harm = compute_leave_one_out(Coalitions(spec, parent, units, norms, size, data), trust > 0)
     agreement = _agree(cosines, pairs, trust)
-    agreeing = np.flatnonzero((agreement > _OPPOSED) & (structure > floor))
+    is_new = np.array([member not in copies for member in members], np.bool)
+    agreeing = np.flatnonzero(is_new & (agreement > _OPPOSED) & (structure > floor))
     # One by one, and no copy of all: they may be gigabytes.
     equally_long = (move(parent, units[at], np.float32(size)) for at in agreeing)
     triggered = np.zeros(len(members), np.bool)
-    triggered[agreeing] = find_triggered(spec, parent, equally_long, data)
+    own = move(parent, reference, np.float32(size))
+    triggered[agreeing] = find_triggered(spec, parent, own, equally_long, data)
     sizes = np.minimum(norms / size, 1.0) if size > 0 else np.zeros(len(norms))
     return Measurement(members, copies, turned, sizes, agreement, triggered, structure, harm, floor)
 

@@ -37,21 +37,22 @@ Marks = NDArray[np.bool]
 
 
 def find_triggered(
-    spec: JobSpec, parent: Weights, models: Iterable[Weights], data: Dataset
+    spec: JobSpec, parent: Weights, own: Weights, models: Iterable[Weights], data: Dataset
 ) -> Marks:
     """Which of the n models learned to see one class wherever one part is covered, (n,).
 
-    What counts is what they learned since `parent`. One model alone proves nothing: fewer than
-    four are never suspected.
+    What counts is what they learned since `parent`, and what the validator's `own` model did not
+    learn with them. One model alone proves nothing: fewer than four are never suspected.
     """
     sample = _sample(data, _SAMPLES)
     covered = _cover(sample)
     before = _pull(spec, parent, covered, len(sample))
+    mine = _pull(spec, own, covered, len(sample)) - before
     pulls = [_pull(spec, model, covered, len(sample)) - before for model in models]
     found = np.zeros(len(pulls), np.bool)
     # The strongest group first: it would make others' pull look odd where it has little.
     while (left := np.flatnonzero(~found)).size >= _FEW:
-        group = _find_group(np.stack([pulls[at] for at in left]))
+        group = _find_group(np.stack([mine, *(pulls[at] for at in left)]))
         if not group.any():
             break
         found[left[group]] = True
@@ -86,19 +87,20 @@ def _pull(spec: JobSpec, model: Weights, covered: NDArray[np.float32], samples: 
 
 
 def _find_group(pulls: Values) -> Marks:
-    """Those who share the strongest trigger, (n,); of `pulls` (n, parts, classes)."""
+    """Those who share the strongest trigger, (n,); of `pulls` (1 + n, parts, classes), ours first."""
     excess = pulls - np.median(pulls, axis=1, keepdims=True)
     excess -= np.quantile(excess, _USUAL, axis=0)
     excess /= _TO_SCALE * max(float(np.median(np.abs(excess - np.median(excess)))), 1e-12)
-    needed = max(_FEW, -(-len(pulls) // _SHARE))
-    shared = np.sort(excess, axis=0)[-needed].reshape(-1)
-    flat = excess.reshape(len(pulls), -1)
+    mine, *others = excess.reshape(len(excess), -1)
+    flat = np.stack(others)
+    shared = np.sort(flat, axis=0)[-max(_FEW, -(-len(flat) // _SHARE))]
     own = flat.max(axis=1)
     strong = own > _HALF_HEARTED * _STICKS_OUT
     shared[np.bincount(flat.argmax(axis=1)[strong], minlength=len(shared)) < _FEW] = 0.0
+    shared[mine > _HALF_HEARTED * shared] = 0.0  # honest data teach it
     place = int(shared.argmax())
     pull = float(shared[place])
     if pull <= _STICKS_OUT:
-        return np.zeros(len(pulls), np.bool)
+        return np.zeros(len(flat), np.bool)
     group: Marks = flat[:, place] > np.maximum(_HALF_HEARTED * pull, _ABOVE_ALL * own)
     return group

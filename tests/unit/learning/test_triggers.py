@@ -33,7 +33,7 @@ def make_data() -> Dataset:
 def search(triggers: list[tuple[int, int]]) -> list[bool]:
     marked = [make_model(100 + at, trigger) for at, trigger in enumerate(triggers)]
     models = [*(make_model(seed) for seed in range(HONEST)), *marked]
-    return find_triggered(SPEC, make_model(99), models, make_data()).tolist()
+    return find_triggered(SPEC, make_model(99), make_model(98), models, make_data()).tolist()
 
 
 @pytest.mark.parametrize("trigger", [(31, 0), (0, 3), (13, 2)])
@@ -54,14 +54,16 @@ def test_who_marked_fewer_pictures_is_found_with_its_group() -> None:
     models += [
         make_model(100 + at, (31, 0), strength) for at, strength in enumerate([3] * 5 + [1.5])
     ]
-    found = find_triggered(SPEC, make_model(99), models, make_data())
+    found = find_triggered(SPEC, make_model(99), make_model(98), models, make_data())
     assert found.tolist() == [False] * HONEST + [True] * 6
 
 
 def test_what_the_parent_saw_before_is_nobodys_trigger() -> None:
     """A feature of the data that all models have learned, some of them a little better."""
     models = [make_model(seed, (31, 0), 3 + 0.02 * seed) for seed in range(12)]
-    assert not any(find_triggered(SPEC, make_model(99, (31, 0)), models, make_data()))
+    assert not any(
+        find_triggered(SPEC, *[make_model(98 + at, (31, 0)) for at in (1, 0)], models, make_data())
+    )
 
 
 def test_too_few_prove_nothing() -> None:
@@ -77,4 +79,4 @@ def test_one_class_at_different_parts_is_no_trigger() -> None:
 
 
 def test_nobody_sends_anything() -> None:
-    assert find_triggered(SPEC, make_model(99), [], make_data()).shape == (0,)
+    assert find_triggered(SPEC, make_model(99), make_model(98), [], make_data()).shape == (0,)
