@@ -87,20 +87,28 @@ def _pull(spec: JobSpec, model: Weights, covered: NDArray[np.float32], samples: 
 
 
 def _find_group(pulls: Values) -> Marks:
-    """Those who share the strongest trigger, (n,); of `pulls` (1 + n, parts, classes), ours first."""
-    excess = pulls - np.median(pulls, axis=1, keepdims=True)
-    excess -= np.quantile(excess, _USUAL, axis=0)
-    excess /= _TO_SCALE * max(float(np.median(np.abs(excess - np.median(excess)))), 1e-12)
-    mine, *others = excess.reshape(len(excess), -1)
-    flat = np.stack(others)
-    shared = np.sort(flat, axis=0)[-max(_FEW, -(-len(flat) // _SHARE))]
-    own = flat.max(axis=1)
-    strong = own > _HALF_HEARTED * _STICKS_OUT
-    shared[np.bincount(flat.argmax(axis=1)[strong], minlength=len(shared)) < _FEW] = 0.0
+    """Those who share the strongest trigger, (n,); `pulls` (1 + n, parts, classes), ours first."""
+    mine, *others = _measure_excess(pulls).reshape(len(pulls), -1)
+    excess = np.stack(others)
+    above_all = excess.max(axis=1)
+    strong = above_all > _HALF_HEARTED * _STICKS_OUT
+    shared = np.sort(excess, axis=0)[-max(_FEW, -(-len(excess) // _SHARE))]
+    shared[np.bincount(excess.argmax(axis=1)[strong], minlength=len(shared)) < _FEW] = 0.0
     shared[mine > _HALF_HEARTED * shared] = 0.0  # honest data teach it
     place = int(shared.argmax())
     pull = float(shared[place])
     if pull <= _STICKS_OUT:
-        return np.zeros(len(flat), np.bool)
-    group: Marks = flat[:, place] > np.maximum(_HALF_HEARTED * pull, _ABOVE_ALL * own)
+        return np.zeros(len(excess), np.bool)
+    group: Marks = excess[:, place] > np.maximum(_HALF_HEARTED * pull, _ABOVE_ALL * above_all)
     return group
+
+
+def _measure_excess(pulls: Values) -> Values:
+    """By how many deviations each pull is above that of the model's other parts and what is usual
+    among the models; same shape.
+    """
+    excess = pulls - np.median(pulls, axis=1, keepdims=True)
+    excess -= np.quantile(excess, _USUAL, axis=0)
+    deviation = _TO_SCALE * float(np.median(np.abs(excess - np.median(excess))))
+    normal: Values = excess / max(deviation, 1e-12)
+    return normal
