@@ -70,13 +70,13 @@ export default {
     },
   },
   networks: {
-    // The local network of `weal dev`, `weal demo` and the tests: blocks come on demand and twenty
+    // The local network of `weal dev`, `weal demo` and the tests: blocks come on demand and forty
     // times a second, since a committee draw waits for the blocks after the one that closed COMMIT.
     node: {
       type: "edr-simulated",
       chainType: "l1",
       chainId: 31337,
-      mining: { auto: true, interval: 50 },
+      mining: { auto: true, interval: 25 },
       allowBlocksWithSameTimestamp: true,
     },
   },

@@ -14,7 +14,7 @@ from commonweal.learning.scoring import ScoringMemory, recall_verdicts
 from commonweal.learning.weights import Weights, decode_weights, encode_weights, shapes_of
 from commonweal.protocol.batches import RoundRecord
 from commonweal.protocol.manifests import manifest_cid
-from commonweal.protocol.messages import JoinMessage, Message
+from commonweal.protocol.messages import JoinMessage, Message, ModelAttestationMessage
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import Digest
 from commonweal.worktime import timed
@@ -238,11 +238,20 @@ class Duties:
         return {member: c.delta for member, c in found.items() if c.delta is not None}
 
     def _resend(self, action: SendSigned, view: NodeView, left: float) -> None:
-        entry = self.journal.entry(action.message.job, action.message.round, Slot.ATTESTATION)
-        if action.message.kind == "model-attestation" and entry is not None:
-            # The next round's trainers need the model as soon as it is agreed.
-            self._publish(Digest(entry.content))
-        self._send(action.message, view, left)
+        message = action.message
+        entry = self.journal.entry(message.job, message.round, Slot.ATTESTATION)
+        if not isinstance(message, ModelAttestationMessage) or entry is None:
+            self._send(message, view, left)
+            return
+        # The next round's trainers need the model as soon as it is agreed. The first seat brings
+        # it; the others attest meanwhile, and then bring what is lacking.
+        model = Digest(entry.content)
+        if message.seat == 0:
+            self._publish(model)
+        try:
+            self._send(message, view, left)
+        finally:
+            self._publish(model)
 
     def _publish(self, digest: Digest, *, is_new: bool = False) -> None:
         if digest not in self._published:

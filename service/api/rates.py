@@ -35,6 +35,7 @@ _COSTS = (
     (re.compile(r"/v1/overview"), 10),
     (re.compile(r"/v1/providers/[^/]+/(record|earnings)"), 5),
 )
+_MORE = b"also="  # content that is asked for in the same request
 
 
 class InvalidApiKeys(InvalidInput):
@@ -79,7 +80,7 @@ class RateLimit:
         except Unauthorised as error:
             await answer_error(error)(scope, receive, send)
             return
-        if (seconds := self._buckets.take(caller.identity, _find_cost(scope["path"]))) > 0:
+        if (seconds := self._buckets.take(caller.identity, _find_cost(scope))) > 0:
             wait = math.ceil(seconds)
             detail = f"too many requests; this one may come in {wait} s"
             response = answer_problem(429, "too-many-requests", detail, seconds=wait)
@@ -139,8 +140,10 @@ def _read_digest(text: str) -> bytes:
     return digest
 
 
-def _find_cost(path: str) -> int:
-    return next((cost for pattern, cost in _COSTS if pattern.fullmatch(path)), 1)
+def _find_cost(scope: Scope) -> int:
+    cost = next((cost for pattern, cost in _COSTS if pattern.fullmatch(scope["path"])), 1)
+    more: int = scope.get("query_string", b"").count(_MORE)
+    return cost + more
 
 
 def _name_place(host: str) -> str:

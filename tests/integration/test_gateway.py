@@ -16,10 +16,11 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from commonweal.adapters.content.car import stream_held
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.content.gateway import gateway_routes, upload_routes
-from commonweal.protocol.cids import compute_cid
+from commonweal.protocol.cids import compute_cid, parse_cid
 from commonweal.protocol.manifests import ModelManifest, encode_manifest
 
 ABSENT = compute_cid(b"absent", "raw")
@@ -205,6 +206,24 @@ def test_an_upload_is_verified(peer: Peer) -> None:
     assert peer.client.put(f"/v1/blocks/{cid}", content=b"block").status_code == 201
     assert peer.client.put(f"/v1/blocks/{cid}", content=b"block").status_code == 200
     assert peer.client.put("/v1/blocks/nonsense", content=b"block").status_code == 400
+
+
+def test_what_a_pin_holds_is_taken_as_car(peer: Peer, tmp_path: Path) -> None:
+    mine = EmbeddedStore(tmp_path / "mine")
+    cid = mine.put_block(encode_manifest(ModelManifest(weights=mine.put(DATA[: 2**20] + b"end"))))
+    car = b"".join(stream_held(mine, [parse_cid(cid)]))
+
+    def put(body: bytes, to: str = cid) -> int:
+        kind = {"Content-Type": "application/vnd.ipld.car; version=1"}
+        return peer.client.put(f"/v1/blocks/{to}", content=body, headers=kind).status_code
+
+    foreign = list(stream_held(mine, [parse_cid(mine.put(b"not held"))]))[1]
+    for lie in (b"", b"lies", car[:-1], car[:-1] + b"!", car + foreign):
+        assert put(lie) == 400
+    assert put(car, str(ABSENT)) == 400
+    assert not peer.store.has(cid)
+    assert (put(car), put(car)) == (201, 200)
+    assert peer.store.has(cid)
 
 
 def test_an_upload_is_bounded_by_what_arrives(peer: Peer) -> None:

@@ -17,7 +17,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from commonweal.adapters.content.car import read_car
+from commonweal.adapters.content.car import read_car, stream_car
 from commonweal.adapters.content.dags import list_held, walk_up
 from commonweal.adapters.content.store import (
     MAX_BLOCK_BYTES,
@@ -247,8 +247,20 @@ class ContentFetcher:
             return list_held(node, self._store.get_block(str(node)))
 
         base = to.rstrip("/")
-        blocks = walk_up(parse_cid(cid), links)
+        blocks = list(walk_up(parse_cid(cid), links))
+        if is_new and self._push_together(cid, base):
+            return len(blocks)
         return sum(self._push_block(block, base, is_new=is_new) for block in blocks)
+
+    def _push_together(self, cid: str, base: str) -> bool:
+        """In one exchange, if it is small and the other takes it so."""
+        car = bytearray()
+        for frame in stream_car(self._store, parse_cid(cid), list_held):
+            car += frame
+            if len(car) > MAX_BLOCK_BYTES:
+                return False
+        answer = self._put(f"/v1/blocks/{cid}", base, bytes(car), _CAR)
+        return answer.status_code in (200, 201)
 
     def _push_block(self, cid: Cid, base: str, *, is_new: bool) -> bool:
         # Manifests are smaller than the question whether they are there already.
@@ -264,15 +276,16 @@ class ContentFetcher:
             raise build_error(answer)
         return answer.status_code == 201
 
-    def _put(self, path: str, base: str, block: bytes) -> httpx.Response:
+    def _put(self, path: str, base: str, body: bytes, form: str = _RAW) -> httpx.Response:
         """Signed in, if there is a key for it; a second time if the session is not taken."""
+        kind = {"Content-Type": form}
         if self._authorise is None:
-            return self._send("PUT", base + path, block)
-        answer = self._send("PUT", base + path, block, self._authorise.headers(base))
+            return self._send("PUT", base + path, body, kind)
+        answer = self._send("PUT", base + path, body, kind | self._authorise.headers(base))
         if answer.status_code != httpx.codes.UNAUTHORIZED:
             return answer
         self._authorise.forget(base)
-        return self._send("PUT", base + path, block, self._authorise.headers(base))
+        return self._send("PUT", base + path, body, kind | self._authorise.headers(base))
 
     def _send(
         self, method: str, url: str, body: bytes | None, extra: dict[str, str] | None = None
@@ -283,7 +296,7 @@ class ContentFetcher:
             retry=retry_if_exception_type((httpx.NetworkError, httpx.ProtocolError)),
             reraise=True,
         )
-        headers = {"Accept": _RAW, "Content-Type": _RAW, **(extra or {})}
+        headers = {"Accept": _RAW, **(extra or {})}
         try:
             return retrying(
                 request,

@@ -15,7 +15,8 @@ import structlog
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from commonweal.adapters.content.car import choose_links, stream_car, stream_held
+from commonweal.adapters.content.car import choose_links, read_car, stream_car, stream_held
+from commonweal.adapters.content.dags import list_held
 from commonweal.adapters.content.store import (
     MAX_BLOCK_BYTES,
     ContentCorrupt,
@@ -195,7 +196,10 @@ def upload_routes(
     *,
     upload_seconds: float = DEFAULT_UPLOAD_SECONDS,
 ) -> APIRouter:
-    """PUT /v1/blocks/{cid}: 201 stored, 200 already here, 400, 408, 413, 507."""
+    """PUT /v1/blocks/{cid}: 201 stored, 200 already here, 400, 408, 413, 507.
+
+    As CAR the body holds what a pin of the CID holds, and is no longer than a block may be.
+    """
     router = APIRouter(tags=["content"])
 
     async def read_body(request: Request) -> bytes | CommonwealError:
@@ -211,19 +215,25 @@ def upload_routes(
     @router.put(
         "/v1/blocks/{cid}",
         operation_id="uploadBlock",
-        summary="Store one block, verified against its CID",
+        summary="Store one block, or as CAR what a pin of the CID holds; all is verified",
         status_code=201,
         response_class=Response,
         responses=_describe(None, None, 200, 400, 408, 413, 507),
-        openapi_extra={"requestBody": {"required": True, "content": {RAW: {}}}},
+        openapi_extra={"requestBody": {"required": True, "content": {RAW: {}, CAR: {}}}},
     )
     @_with_problems
-    def upload(cid: str, body: object = Depends(read_body)) -> Response:
+    def upload(
+        cid: str,
+        body: object = Depends(read_body),
+        content_type: Annotated[str, Header()] = RAW,
+    ) -> Response:
         wanted = parse_cid(cid)
         if isinstance(body, CommonwealError):
             raise body
         assert isinstance(body, bytes)
-        return Response(status_code=_store_block(store, wanted, body))
+        is_car = content_type.split(";")[0].strip().lower() == CAR
+        keep = _store_graph if is_car else _store_block
+        return Response(status_code=keep(store, wanted, body))
 
     return router
 
@@ -237,6 +247,19 @@ def _store_block(store: ContentStore, cid: Cid, block: bytes) -> int:
         store.put_block(block, cid.codec)
         return 201
     return 200
+
+
+def _store_graph(store: ContentStore, root: Cid, car: bytes) -> int:
+    """Leaves first: whoever finds a manifest here finds what it holds."""
+    wanted, blocks = {root}, dict[Cid, bytes]()
+    for cid, block in read_car(car):
+        if cid not in wanted or not is_block_of(cid, block):
+            raise ContentCorrupt(f"The CAR has more than {root} holds", cid=str(cid))
+        wanted.update(list_held(cid, block))
+        blocks[cid] = block
+    if root not in blocks:
+        raise ContentCorrupt(f"The CAR is not that of {root}", cid=str(root))
+    return max(_store_block(store, cid, blocks[cid]) for cid in reversed(blocks))
 
 
 async def _read_bounded(request: Request, limit: int) -> bytes:

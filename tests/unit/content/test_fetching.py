@@ -402,7 +402,23 @@ def test_without_sources_there_is_no_shortcut(ours: EmbeddedStore) -> None:
     Network().fetcher(ours).fetch_held(str(compute_cid(b"x", "dag-cbor")), max_bytes=10)
 
 
-def test_nobody_is_asked_for_what_is_new(ours: EmbeddedStore) -> None:
+def test_what_is_new_goes_in_one_exchange_and_nobody_is_asked_for_it(ours: EmbeddedStore) -> None:
     network = Network(peer=lambda _: httpx.Response(201))
     assert network.fetcher(ours).push(put_model(ours), "http://peer", is_new=True) == 2
-    assert [method for method, _, _ in network.requests] == ["PUT", "PUT"]
+    assert [method for method, _, _ in network.requests] == ["PUT"]
+
+
+def test_what_is_new_goes_block_by_block_to_who_takes_no_car(ours: EmbeddedStore) -> None:
+    def old(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(400 if "car" in request.headers["content-type"] else 201)
+
+    network = Network(peer=old)
+    assert network.fetcher(ours).push(put_model(ours), "http://peer", is_new=True) == 2
+    assert len(network.requests) == 3
+
+
+def test_what_is_new_and_large_goes_block_by_block(ours: EmbeddedStore) -> None:
+    network = Network(peer=lambda _: httpx.Response(201))
+    cid = put_model(ours, bytes(2**20) + bytes([1]) * 2**20 + b"tail")
+    assert network.fetcher(ours).push(cid, "http://peer", is_new=True) == 5
+    assert len(network.requests) == 5
