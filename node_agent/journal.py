@@ -154,21 +154,27 @@ class Vote:
 
 
 class Journal:
-    """One SQLite file per node and network; every write is on disk before the method returns."""
+    """One SQLite file per node and network; every write is on disk before the method returns.
+
+    Receipts alone wait for the next one: a message that a coordinator has not carried is handed
+    in again after a crash, and gets its receipt again.
+    """
 
     def __init__(self, path: Path, domain: Domain) -> None:
         """`domain`: of the Rounds contract. Raises JournalForeign for another network's file."""
-        self._engine = _open(path)
+        self._engine = _open(path, "FULL")
+        self._lazy_engine = _open(path, "NORMAL")
         _metadata.create_all(self._engine)
         self._claim(domain)
 
     def close(self) -> None:
         self._engine.dispose()
+        self._lazy_engine.dispose()
 
     def keep_receipt(self, message_id: str, coordinator: str, document: str) -> None:
         """The first that a coordinator gave for a message: later ones say the same."""
         row = {"id": message_id, "coordinator": coordinator, "document": document}
-        with self._engine.begin() as connection, suppress(IntegrityError):
+        with self._lazy_engine.begin() as connection, suppress(IntegrityError):
             connection.execute(insert(_receipts).values(row))
 
     def receipts(self) -> list[str]:
@@ -295,19 +301,19 @@ class Journal:
             ) from error
 
 
-def _open(path: Path) -> Engine:
+def _open(path: Path, synchronous: str) -> Engine:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     engine = create_engine(f"sqlite:///{path}")
-    event.listen(engine, "connect", _make_durable)
+
+    def prepare(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA synchronous={synchronous}")
+        cursor.close()
+
+    event.listen(engine, "connect", prepare)
     return engine
-
-
-def _make_durable(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
 
 
 def _replace_residual(connection: Connection, entry: SlotEntry, residual: Residual) -> None:

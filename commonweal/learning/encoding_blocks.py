@@ -17,6 +17,7 @@ from commonweal.learning.weights import Buffer
 
 # Within these no product leaves float32's normal numbers: subnormals may be flushed to zero.
 MIN_EXPONENT, MAX_EXPONENT = -120, 120
+_AT_ONCE = 2**16  # values, so that they stay in the processor's cache
 
 Values = NDArray[np.float32]
 Integers = NDArray[np.int8]
@@ -45,13 +46,24 @@ class BlockCode:
 
     def encode(self, values: Values) -> bytes:
         """`values` (count,) finite. Raises InvalidUpdate (range)."""
+        exponents = np.empty(-(-len(values) // self.block), np.int8)
+        integers = np.empty(len(values), np.int8)
+        step = max(1, _AT_ONCE // self.block)
+        for first in range(0, len(exponents), step):
+            here = slice(first * self.block, (first + step) * self.block)
+            found = self._round(values[here])
+            exponents[first : first + step], integers[here] = found
+        return exponents.tobytes() + self._pack(integers)
+
+    def _round(self, values: Values) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Exponents of whole blocks, and the integers, (count,)."""
         rows = _in_rows(values.astype(np.float64), self.block)
         exponents = self._choose_exponents(np.abs(rows).max(axis=1, initial=0.0))
-        fine = np.ldexp(1.0, -exponents)
-        integers = np.rint(rows * fine[:, None]).reshape(-1)[: len(values)]
+        rows *= np.ldexp(1.0, -exponents)[:, None]
+        integers = np.rint(rows, out=rows).reshape(-1)[: len(values)]
         if self.without_zero:
             integers = np.where(integers == 0, np.sign(values), integers)
-        return exponents.astype(np.int8).tobytes() + self._pack(integers.astype(np.int8))
+        return exponents, integers
 
     def decode(self, payload: Buffer, count: int) -> Values:
         """`payload` of `size(count)` bytes. Raises InvalidUpdate (scale, value, canonical)."""

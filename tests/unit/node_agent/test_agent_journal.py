@@ -90,6 +90,17 @@ def test_survives_a_reopening(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("domain", [Domain(1, ROUNDS), Domain(31337, DOMAIN.contract[:-1] + "d")])
+def test_a_receipt_is_kept_once_and_survives_a_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal(path, DOMAIN)
+    journal.record(sign_update())
+    for document in ("first", "later"):
+        journal.keep_receipt("0x01", "0xc0", document)
+    journal.record(sign_ballot())
+    journal.close()
+    assert Journal(path, DOMAIN).receipts() == ["first"]
+
+
 def test_refuses_the_journal_of_another_network(tmp_path: Path, domain: Domain) -> None:
     Journal(tmp_path / "journal.db", DOMAIN).close()
     with pytest.raises(JournalForeign):
