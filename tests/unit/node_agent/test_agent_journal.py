@@ -89,7 +89,6 @@ def test_survives_a_reopening(tmp_path: Path) -> None:
     second.close()
 
 
-@pytest.mark.parametrize("domain", [Domain(1, ROUNDS), Domain(31337, DOMAIN.contract[:-1] + "d")])
 def test_a_receipt_is_kept_once_and_survives_a_reopening(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     journal = Journal(path, DOMAIN)
@@ -101,6 +100,7 @@ def test_a_receipt_is_kept_once_and_survives_a_reopening(tmp_path: Path) -> None
     assert Journal(path, DOMAIN).receipts() == ["first"]
 
 
+@pytest.mark.parametrize("domain", [Domain(1, ROUNDS), Domain(31337, DOMAIN.contract[:-1] + "d")])
 def test_refuses_the_journal_of_another_network(tmp_path: Path, domain: Domain) -> None:
     Journal(tmp_path / "journal.db", DOMAIN).close()
     with pytest.raises(JournalForeign):
