@@ -26,6 +26,8 @@ from bench.round.flower import run_deployment, run_simulation
 from bench.round.ours import run_ours, summarise
 from bench.round.rows import Row, compute_ratios, describe, write_results
 from bench.round.task import HIDDEN, Task
+from commonweal.adapters.local_chain import read_block_interval
+from commonweal.devnet.network import find_checkout
 from commonweal.protocol.specs import BlockEncoding
 
 SMALL, LARGE = 100_000, 10_000_000
@@ -103,6 +105,7 @@ def _measure_ours(task: Task, *, run: int, rounds: int, warm_up: int) -> Row:
         committee=task.committee,
         encoding=task.encoding.kind,
         load=round(os.getloadavg()[0] / (os.cpu_count() or 1), 1),
+        block_ms=read_block_interval(find_checkout()),
         ours_s=None,
         phases={},
         flower_deployment_s=None,

@@ -18,6 +18,7 @@ class Row:
     """Seconds per round, medians of one turn; None for what was not asked for in it.
 
     `load` is the machine's, per core, when the turn began: above 1 others worked there too.
+    `block_ms`: how often the local chain makes a block without being asked; a draw waits for four.
     """
 
     run: int
@@ -26,6 +27,7 @@ class Row:
     committee: int
     encoding: str
     load: float
+    block_ms: int
     ours_s: float | None
     phases: dict[str, float]
     flower_deployment_s: float | None
@@ -50,7 +52,8 @@ def describe(row: Row) -> str:
 
     split = ", ".join(f"{name} {row.phases[name]:.2f}" for name in row.phases)
     return (
-        f"{row.params:>10,} parameters, {row.trainers:>2} trainers, load {row.load:.1f}: "
+        f"{row.params:>10,} parameters, {row.trainers:>2} trainers, load {row.load:.1f}, "
+        f"a block each {row.block_ms} ms: "
         f"ours {show(row.ours_s)} ({row.skipped or split}), Flower deployment "
         f"{show(row.flower_deployment_s)}, simulation {show(row.flower_simulation_s)}"
     )

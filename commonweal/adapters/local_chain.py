@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,6 +27,7 @@ from commonweal.protocol.types import Address, Wei
 
 HOST = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
+_INTERVAL = re.compile(r"mining: \{ auto: true, interval: (\d+) \}")
 
 
 class NodeNotInstalled(NotFound):
@@ -134,6 +136,14 @@ def find_hardhat(project_dir: Path) -> list[str]:
     if not script.is_file():
         raise NodeNotInstalled(f"Hardhat is not installed in {project_dir}", path=str(script))
     return [_find_node(), str(script)]
+
+
+def read_block_interval(project_dir: Path) -> int:
+    """Milliseconds between the blocks that the node makes without being asked."""
+    found = _INTERVAL.search((project_dir / "hardhat.config.js").read_text())
+    if found is None:
+        raise NodeNotInstalled("hardhat.config.js names no interval", path=str(project_dir))
+    return int(found[1])
 
 
 def fund(rpc_url: str, address: Address, wei: Wei) -> None:

@@ -9,8 +9,10 @@ import pytest
 from bench.round.flower import read_stamps
 from bench.round.ours import RoundsMissing, RoundTime, summarise, time_rounds
 from bench.round.phases import Log, Span, read_logs, split
-from bench.round.rows import Row, compute_ratios
+from bench.round.rows import Row, compute_ratios, describe
 from bench.round.task import HIDDEN, Task
+from commonweal.adapters.local_chain import read_block_interval
+from commonweal.devnet.network import find_checkout
 from commonweal.protocol.events import ChainEvent, EventRef, RoundFinalised, RoundOpened
 from commonweal.protocol.types import ZERO_DIGEST
 
@@ -84,10 +86,17 @@ def test_the_split_is_scaled_to_the_median_round() -> None:
 
 
 def test_ratios_compare_within_a_turn() -> None:
-    row = Row(1, 100, 8, 3, "fp32", 1.0, 1.0, {}, 50.0, 0.5)
+    row = Row(1, 100, 8, 3, "fp32", 1.0, 25, 1.0, {}, 50.0, 0.5)
     slow = replace(row, run=2, ours_s=4.0, flower_deployment_s=100.0, flower_simulation_s=None)
     ratios = compute_ratios([row, slow, replace(row, run=3, ours_s=None)])
     assert ratios == {"ours_over_flower_deployment": 0.03, "ours_over_flower_simulation": 2.0}
+
+
+def test_a_row_names_the_interval_of_the_chain_that_is_started() -> None:
+    interval = read_block_interval(find_checkout())
+    row = Row(1, 100, 8, 3, "fp32", 1.0, interval, None, {}, None, None)
+    assert f"interval: {interval} " in (find_checkout() / "hardhat.config.js").read_text()
+    assert f"a block each {interval} ms" in describe(row)
 
 
 def test_stamps_of_the_warm_up_are_left_out() -> None:
