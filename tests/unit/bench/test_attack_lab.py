@@ -77,6 +77,12 @@ def test_pay_for_what_was_tampered_with_is_pay_for_attacks(task: Task) -> None:
     assert result.attack_pay_share == pytest.approx(1 - result.honest_pay_share)
 
 
+def test_a_majority_of_copies_makes_no_honest_trainer_look_odd() -> None:
+    task = replace(make_task("digits", 0.5, 1, 20, None), rounds=4)
+    result = Network(task, Plan("sybil-jitter", 12, 0, "constant", 1)).run()
+    assert result.lowest_over_median_honest_pay > 0.5
+
+
 def test_without_attackers_all_pay_goes_to_the_honest(task: Task) -> None:
     result = Network(task, Plan(None, 4, 0, "constant", 0)).run()
     assert result.honest_pay_share == 1.0

@@ -66,6 +66,15 @@ def test_what_the_parent_saw_before_is_nobodys_trigger() -> None:
     )
 
 
+def test_what_the_validators_own_data_teach_is_no_trigger() -> None:
+    """Most trainers may be attackers who learned less of it."""
+    models = [make_model(seed, (31, 0)) for seed in range(6)]
+    models += [make_model(seed) for seed in range(6, 18)]
+    own, ignorant = make_model(98, (31, 0)), make_model(98)
+    assert not any(find_triggered(SPEC, make_model(99), own, models, make_data())[:6])
+    assert all(find_triggered(SPEC, make_model(99), ignorant, models, make_data())[:6])
+
+
 def test_too_few_prove_nothing() -> None:
     assert not any(search([(31, 0)] * 3))
 
