@@ -26,7 +26,7 @@ from commonweal.errors import Conflict, NotFound
 from commonweal.protocol.types import ZERO_DIGEST, Address, Role, Wei
 
 TOKEN = 10**18  # wei
-ETHER = Wei(100 * 10**18)
+ETHER = Wei(20 * 10**18)  # of the ten thousand that the chain gives: enough for 200 nodes
 STAKE = Wei(1_000 * TOKEN)
 REQUESTER_TOKENS = Wei(100_000 * TOKEN)
 START_SECONDS = 60.0
