@@ -26,7 +26,8 @@ from commonweal.errors import Conflict, NotFound
 from commonweal.protocol.types import ZERO_DIGEST, Address, Role, Wei
 
 TOKEN = 10**18  # wei
-ETHER = Wei(20 * 10**18)  # of the ten thousand that the chain gives: enough for 200 nodes
+# Of the ten thousand ether that the chain gives: enough for 170 nodes, each with two keys.
+PURSE, NODE_PURSE = Wei(1_000 * 10**18), Wei(20 * 10**18)
 STAKE = Wei(1_000 * TOKEN)
 REQUESTER_TOKENS = Wei(100_000 * TOKEN)
 START_SECONDS = 60.0
@@ -132,7 +133,7 @@ class Network:
         self._chain.start()
         deployer, requester = self.key("deployer"), self.key("requester")
         for key in (deployer, requester, self.key("coordinator")):
-            fund(self._chain.rpc_url, key.address, ETHER)
+            fund(self._chain.rpc_url, key.address, PURSE)
         parameters = local_parameters(self.key("treasury").address)
         deployment = deploy(self._chain.rpc_url, deployer.account, parameters=parameters)
         deployment.save(self.deployment_file)
@@ -258,7 +259,7 @@ class Network:
     def _register(self, agent: Agent) -> None:
         owner, operator = agent.owner, agent.operator
         for address in (owner.address, operator.address):
-            fund(self.rpc_url, address, ETHER)
+            fund(self.rpc_url, address, NODE_PURSE)
         self._give_tokens(owner.address, STAKE)
         registry = self.reader.deployment["ProviderRegistry"]
         self.send(owner, "approve", "CommonwealToken", "approve", registry, STAKE)
