@@ -47,26 +47,35 @@ def run_ours(task: Task, *, warm_up: int, rounds: int, keep: Path | None = None)
         with interruptible(), network:
             events = _play(network, task, warm_up + rounds)
         log = read_logs(path.read_text(errors="replace") for path in folder.glob("*/log"))
-        return time_rounds(events, log)[warm_up:]
+        return time_rounds(events, log, warm_up=warm_up)
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def time_rounds(events: Sequence[ChainEvent], log: Log) -> list[RoundTime]:
-    """From the first opening on; raises RoundsMissing where a round failed or is not in the log."""
+def time_rounds(events: Sequence[ChainEvent], log: Log, *, warm_up: int = 0) -> list[RoundTime]:
+    """The rounds after `warm_up`, without those whose start or end no program wrote down.
+
+    Raises RoundsMissing where a round failed, or none of them can be timed.
+    """
     if failed := [event for event in events if isinstance(event, RoundFailed)]:
         raise RoundsMissing(f"rounds failed: {failed}")
     opened = next(event for event in events if isinstance(event, RoundOpened))
     ends = [event for event in events if isinstance(event, RoundFinalised)]
     blocks = [opened.ref.block_number, *(event.ref.block_number for event in ends)]
-    if missing := [block for block in blocks if block not in log.mined]:
-        raise RoundsMissing(f"the coordinator's log has no blocks {missing}")
-    stamps = [log.mined[block] for block in blocks]
-    return [
-        RoundTime(event.round, right - left, split(log.spans, left, right))
-        for event, (left, right) in zip(ends, itertools.pairwise(stamps), strict=True)
+    times = [
+        RoundTime(event.round, log.mined[end] - log.mined[start], _split(log, start, end))
+        for event, (start, end) in zip(ends, itertools.pairwise(blocks), strict=True)
+        if event.round > warm_up and start in log.mined and end in log.mined
     ]
+    if not times:
+        missing = [block for block in blocks if block not in log.mined]
+        raise RoundsMissing(f"the coordinator's log has no blocks {missing}")
+    return times
+
+
+def _split(log: Log, start: int, end: int) -> dict[str, float]:
+    return split(log.spans, log.mined[start], log.mined[end])
 
 
 def summarise(times: Sequence[RoundTime]) -> tuple[float, dict[str, float]]:

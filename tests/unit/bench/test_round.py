@@ -74,7 +74,14 @@ def test_a_round_lasts_from_the_end_of_the_one_before() -> None:
     assert times[1].phases["waiting"] == 3.0
 
 
-def test_a_round_that_nobody_timed_is_an_error() -> None:
+def test_rounds_to_warm_up_and_those_that_nobody_timed_are_left_out() -> None:
+    log = Log((), {3: 10.0, 5: 12.0, 12: 20.0, 14: 23.0})
+    events = make_events([3, 5, 9, 12, 14])
+    assert [(each.round, each.seconds) for each in time_rounds(events, log)] == [(1, 2.0), (4, 3.0)]
+    assert [each.round for each in time_rounds(events, log, warm_up=1)] == [4]
+
+
+def test_rounds_of_which_nobody_timed_any_are_an_error() -> None:
     with pytest.raises(RoundsMissing, match="9"):
         time_rounds(make_events([3, 9]), Log((), {3: 10.0}))
 
