@@ -88,9 +88,10 @@ class Ledger:
     slashed: dict[int, int] = field(default_factory=dict)
     paid_for_attacks: int = 0
 
-    def pay(self, member: int, amount: int, *, attacked: bool) -> None:
+    def pay(self, member: int, amount: int, *, tampered: bool) -> None:
         self.paid[member] = self.paid.get(member, 0) + amount
-        self.paid_for_attacks += amount * attacked
+        if tampered:
+            self.paid_for_attacks += amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,7 @@ class Result:
     accuracy: float
     backdoor_success: float
     honest_pay_share: float
-    attack_pay_share: (
-        float  # for updates that were not just trained; attackers may send honest ones
-    )
+    attack_pay_share: float  # for tampered updates: attackers may send honest ones as well
     lowest_over_median_honest_pay: float
     best_attacker_profit: float  # of an equal share of the trainers' pool per round
 
@@ -124,7 +123,7 @@ class Network:
         self._last: tuple[Vectors, Vectors] | None = None
         self._sent: Vectors | None = None
         self._paid: set[int] = set()
-        self._attacking: set[int] = set()  # those whose update is not just what they trained
+        self._tampering: set[int] = set()  # who sent something else than honest training gives
         self._rejections: dict[int, list[bool]] = {}
         self._step: Vector = np.zeros(_count(self.model), np.float32)
         self._data = {m: self._local(m) for m in range(len(task.parts))}
@@ -149,11 +148,7 @@ class Network:
             crafted = self._craft(self.attack, round_, deltas, committee)
             sent.update(zip(self.attackers, crafted, strict=True))
             self._sent = crafted
-            self._attacking = {
-                m
-                for m in self.attackers
-                if self.attack.poison or not np.array_equal(sent[m], deltas[m])
-            }
+            self._tampering = self._find_tampering(self.attack, sent, deltas)
         candidates = [
             Candidate(m, _address(m), _unflatten(delta, self.model)) for m, delta in sent.items()
         ]
@@ -203,6 +198,14 @@ class Network:
             self._last = (honest, own)
         return attack.craft(scene)
 
+    def _find_tampering(
+        self, attack: Attack, sent: dict[int, Vector], trained: dict[int, Vector]
+    ) -> set[int]:
+        """Who of the attackers trained on poisoned data, or sent not what it trained."""
+        if attack.poison is not None:
+            return set(self.attackers)
+        return {m for m in self.attackers if not np.array_equal(sent[m], trained[m])}
+
     def _judge(
         self, round_: int, committee: Sequence[int], candidates: Sequence[Candidate]
     ) -> dict[int, Score]:
@@ -234,7 +237,7 @@ class Network:
             seats[judge] += pool // COMMITTEE * share // 10_000 // QUANTUM
         for member, units in split.payments:
             amount = (units - seats[member]) * QUANTUM
-            self.ledger.pay(member, amount, attacked=member in self._attacking)
+            self.ledger.pay(member, amount, tampered=member in self._tampering)
         return dict(zip(members, result.scores, strict=True))
 
     def _note_rejections(self, scores: dict[int, Score]) -> None:

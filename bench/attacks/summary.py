@@ -140,16 +140,10 @@ def _find_worst_of(kind: tuple[Any, ...], rows: list[Row]) -> Attackers:
 
 
 def show_attacks(lines: Iterable[Attackers]) -> Table:
-    columns = (
-        "attack",
-        "runs",
-        "greatest\ndrop",
-        "mean gain\nby them",
-        "honest\npay",
-        "attacks'\npay",
-    )
+    columns = ("attack", "runs", "greatest\ndrop", "mean gain\nby them")
+    paid = ("honest\npay", "attacks'\npay", "profit")
     missed = (f"missed:\n{name.replace('_', ' ')}" for name in Misses._fields)
-    table = Table(*columns, "profit", *missed)
+    table = Table(*columns, *paid, *missed)
     table.columns[0].no_wrap = True
     for line in lines:
         table.add_row(

@@ -5,6 +5,7 @@ Needs an npm-installed project directory and a Node binary (the `local` extra br
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import re
@@ -205,7 +206,9 @@ def _is_answering(rpc_url: str) -> bool:
 @cache
 def _client() -> httpx.Client:
     """One for the process: making one reads the system's certificates, which takes a while."""
-    return httpx.Client(trust_env=False, timeout=30)
+    client = httpx.Client(trust_env=False, timeout=30)
+    atexit.register(client.close)
+    return client
 
 
 def _request(rpc_url: str, method: str, params: list[object]) -> object:

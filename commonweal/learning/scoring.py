@@ -68,7 +68,7 @@ _OUTCAST = -1.0  # trust is lost at once, and won back slowly
 _IDLE_NORM = 0.05  # of the median norm
 _NORM_MAX = 1e30  # float32 ends at 3e38, and beyond this products and losses do not fit
 _HARM = -6.0  # standard errors of the leave-one-out loss
-_TRIGGERED = 1.0  # off the standing's news
+_TRIGGER_COST = 1.0  # off the agreement that goes into a standing
 _CLEAR_EFFECT = 2.0  # standard errors of the loss; what is below may be chance
 _SHAPLEY_ORDERS, _SHAPLEY_TOLERANCE = 10, 0.05
 _UNIT = 1000
@@ -135,7 +135,7 @@ def score_updates(
     scoring one round again from the same memory gives the same ballot. Holds all deltas flat.
     """
     view = _look_at(parent, candidates)
-    base = _identify(parent)
+    base = hash_weights(parent)
     sketches = compute_sketches(memory.key, view.units)
     copies = frozenset(find_copies(memory, view.members, sketches, base))
     standing: dict[int, float] = {}
@@ -164,7 +164,7 @@ def recall_round(
     view = _look_at(parent, candidates)
     if not view.members:
         return memory
-    base = _identify(parent)
+    base = hash_weights(parent)
     sketches = compute_sketches(memory.key, view.units)
     copies = find_copies(memory, view.members, sketches, base)
     fresh = [at for at, member in enumerate(view.members) if member not in copies]
@@ -173,11 +173,7 @@ def recall_round(
 
 def remembers_round(memory: ScoringMemory, parent: Weights) -> bool:
     """Whether updates of a round that started from `parent` are remembered."""
-    return has_seen(memory, _identify(parent))
-
-
-def _identify(model: Weights) -> bytes:
-    return hash_weights(model)
+    return has_seen(memory, hash_weights(parent))
 
 
 def _look_at(parent: Weights, candidates: Sequence[Candidate]) -> _View:
@@ -349,7 +345,7 @@ def _update_standing(before: Mapping[int, float], seen: Measurement) -> dict[int
         neutral = least < agreement < seen.floor and seen.structure[at] > seen.floor
         known = before.get(member, agreement)
         kept = _MEMORY_WHEN_NEUTRAL if neutral else _REGAINING if known < 0 else _SMOOTHING
-        news = agreement - _TRIGGERED * float(seen.triggered[at])
+        news = agreement - _TRIGGER_COST * float(seen.triggered[at])
         smoothed = kept * known + (1 - kept) * news
         if agreement < _OPPOSED or member in seen.turned:
             smoothed = min(smoothed, _OUTCAST)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from commonweal.errors import InvalidInput
@@ -35,7 +36,7 @@ _COSTS = (
     (re.compile(r"/v1/overview"), 10),
     (re.compile(r"/v1/providers/[^/]+/(record|earnings)"), 5),
 )
-_MORE = b"also="  # content that is asked for in the same request
+_MORE = "also"  # parameter: content that is asked for in the same request
 
 
 class InvalidApiKeys(InvalidInput):
@@ -142,8 +143,7 @@ def _read_digest(text: str) -> bytes:
 
 def _find_cost(scope: Scope) -> int:
     cost = next((cost for pattern, cost in _COSTS if pattern.fullmatch(scope["path"])), 1)
-    more: int = scope.get("query_string", b"").count(_MORE)
-    return cost + more
+    return cost + len(QueryParams(scope.get("query_string", b"")).getlist(_MORE))
 
 
 def _name_place(host: str) -> str:

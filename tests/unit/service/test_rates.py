@@ -107,6 +107,7 @@ async def test_requests_are_counted_by_place_and_by_key() -> None:
         ("/v1/providers/0xab/earnings", 5),
         ("/v1/jobs/1", 1),
         ("/ipfs/x?also=y&also=z", 3),
+        ("/ipfs/x?%61lso=y&a%6Cso=z&salso=1", 3),
     ],
 )
 async def test_what_costs_more_counts_as_more(path: str, cost: int) -> None:
