@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -215,8 +216,7 @@ def _score_by_one_thing(
 ) -> dict[int, Score]:
     """Copies and idle updates earn nothing under any rule, and have no part in the measuring."""
     size = float(np.median(view.norms)) if len(view.norms) else 0.0
-    is_new = np.array([member not in copies for member in view.members], np.bool)
-    works = is_new & (view.norms > 0) & (view.norms >= _IDLE_NORM * size)
+    works = _are_new(view.members, copies) & (view.norms > 0) & (view.norms >= _IDLE_NORM * size)
     contributions = np.zeros(len(view.members))
     if works.any():
         contributions[works] = _measure_one_thing(spec, parent, view.choose(works), local, seed)
@@ -270,10 +270,9 @@ def _measure(
     structure = np.maximum(np.abs(cosines), links.max(axis=1, initial=0.0))
     harm = compute_leave_one_out(Coalitions(spec, parent, units, norms, size, data), trust > 0)
     agreement = _agree(cosines, pairs, trust)
-    is_new = np.array([member not in copies for member in members], np.bool)
-    agreeing = np.flatnonzero(is_new & (agreement > _OPPOSED) & (structure > floor))
+    agreeing = _are_new(members, copies) & (agreement > _OPPOSED) & (structure > floor)
     # One by one, and no copy of all: they may be gigabytes.
-    equally_long = (move(parent, units[at], np.float32(size)) for at in agreeing)
+    equally_long = (move(parent, unit, np.float32(size)) for unit in compress(units, agreeing))
     triggered = np.zeros(len(members), np.bool)
     own = move(parent, reference, np.float32(size))
     triggered[agreeing] = find_triggered(spec, parent, own, equally_long, data)
@@ -293,8 +292,12 @@ def _compute_trust(
     A group that failed before must not vouch for itself in a round where directions are few.
     """
     failed = [memory.standing.get(member, np.inf) <= floor for member in members]
-    barred = np.array(failed, np.bool) | np.array([m in copies for m in members], np.bool)
-    return np.where((cosines > floor) & ~barred, cosines, 0.0)
+    eligible = _are_new(members, copies) & ~np.array(failed, np.bool)
+    return np.where((cosines > floor) & eligible, cosines, 0.0)
+
+
+def _are_new(members: Sequence[int], copies: frozenset[int]) -> NDArray[np.bool]:
+    return np.array([member not in copies for member in members], np.bool)
 
 
 def _usual_norm(norms: Values, trust: Values) -> float:
@@ -355,8 +358,7 @@ def _update_standing(before: Mapping[int, float], seen: Measurement) -> dict[int
 
 def _typical_agreement(seen: Measurement) -> float:
     """The median over updates that are new and not opposed."""
-    is_new = np.array([member not in seen.copies for member in seen.members], np.bool)
-    counted = seen.agreement[is_new & (seen.agreement > _OPPOSED)]
+    counted = seen.agreement[_are_new(seen.members, seen.copies) & (seen.agreement > _OPPOSED)]
     return float(np.median(counted)) if len(counted) else 0.0
 
 
