@@ -222,6 +222,12 @@ def test_what_a_pin_holds_is_taken_as_car(peer: Peer, tmp_path: Path) -> None:
         assert put(lie) == 400
     assert put(car, str(ABSENT)) == 400
     assert not peer.store.has(cid)
+    junk = mine.put(b"what nobody asked for")
+    forged = mine.put_block(encode_manifest(ModelManifest(weights=junk)))
+    swapped = b"".join(stream_held(mine, [parse_cid(forged)]))
+    swapped = swapped.replace(parse_cid(forged).binary, parse_cid(cid).binary)
+    assert put(swapped) == 400
+    assert not peer.store.has(junk)
     assert (put(car), put(car)) == (201, 200)
     assert peer.store.has(cid)
 

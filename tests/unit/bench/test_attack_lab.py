@@ -83,6 +83,13 @@ def test_a_majority_of_copies_makes_no_honest_trainer_look_odd() -> None:
     assert result.lowest_over_median_honest_pay > 0.5
 
 
+def test_a_backdoor_of_a_majority_is_neither_paid_nor_learned() -> None:
+    task = replace(make_task("digits", 0.5, 1, 20, None), rounds=4)
+    result = Network(task, Plan("backdoor", 12, 0, "constant", 1)).run()
+    assert result.attack_pay_share < 0.02
+    assert result.backdoor_success < 0.05
+
+
 def test_without_attackers_all_pay_goes_to_the_honest(task: Task) -> None:
     result = Network(task, Plan(None, 4, 0, "constant", 0)).run()
     assert result.honest_pay_share == 1.0

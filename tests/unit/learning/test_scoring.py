@@ -2,8 +2,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from learning_samples import address
 from pydantic import ValidationError
+from scoring_samples import (
+    HONEST,
+    MEMORY,
+    PARENT,
+    SPEC,
+    candidate,
+    make_data,
+    make_local,
+    noise,
+    scaled,
+    train_delta,
+)
 
 from commonweal.learning.contributions import flatten, move
 from commonweal.learning.data import Dataset, LocalData
@@ -15,67 +26,13 @@ from commonweal.learning.scoring import (
     recall_round,
     score_updates,
 )
-from commonweal.learning.training import train
-from commonweal.learning.weights import Weights, initial_weights
+from commonweal.learning.weights import Weights
 from commonweal.protocol.specs import (
-    DataSpec,
     JobSpec,
-    MlpModel,
     ScoringSpec,
-    TrainingSpec,
 )
 from commonweal.protocol.types import SCORE_INVALID, SCORE_MAX, SCORE_UNAVAILABLE
 from commonweal.protocol.verdicts import tally
-
-SPEC = JobSpec(
-    name="blobs",
-    model=MlpModel(inputs=16, hidden=(64,), classes=4),
-    training=TrainingSpec(epochs=2, learning_rate=0.05),
-    scoring=ScoringSpec(reference_epochs=2),
-    data=DataSpec(features=(16,), classes=4),
-)
-PARENT = initial_weights(SPEC.model, 0)
-CENTRES = np.random.default_rng(0).standard_normal((4, 16))
-MEMORY = ScoringMemory(key=7)
-HONEST = range(4)
-
-
-def make_data(seed: int, size: int = 120) -> Dataset:
-    generator = np.random.default_rng(seed)
-    y = generator.integers(0, 4, size)
-    return Dataset((CENTRES[y] + generator.standard_normal((size, 16))).astype(np.float32), y)
-
-
-def make_local(seed: int) -> LocalData:
-    return LocalData(make_data(seed), make_data(seed + 1000, 30))
-
-
-def train_delta(seed: int, parent: Weights = PARENT, data: Dataset | None = None) -> Weights:
-    data = make_data(seed) if data is None else data
-    return compute_delta(train(SPEC, parent, data, seed=seed).weights, parent)
-
-
-def scaled(delta: Weights, factor: float) -> Weights:
-    return {name: np.float32(factor) * tensor for name, tensor in delta.items()}
-
-
-def candidate(member: int, delta: Weights | None, fault=None) -> Candidate:
-    return Candidate(member, address(member + 1), delta, fault)
-
-
-def noise(seed: int) -> Weights:
-    generator = np.random.default_rng(seed)
-    return {n: generator.standard_normal(t.shape).astype(np.float32) for n, t in PARENT.items()}
-
-
-@pytest.fixture(scope="module")
-def honest() -> list[Candidate]:
-    return [candidate(member, train_delta(member)) for member in HONEST]
-
-
-@pytest.fixture(scope="module")
-def local() -> LocalData:
-    return make_local(50)
 
 
 def score_with(honest, local, delta, *, memory=MEMORY, parent=PARENT):
