@@ -17,7 +17,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.aggregation.inputs import Inputs, Timing, make_inputs, map_updates, measure_reading
+from bench.aggregation.inputs import (
+    Inputs,
+    Timing,
+    is_short,
+    make_inputs,
+    map_updates,
+    measure_reading,
+)
 from bench.aggregation.memory import measure_memory
 from bench.aggregation.ours import ATTACKERS, RULES, THREADS, agrees, is_exact, run, zeros
 from bench.aggregation.report import Row, is_within_targets, print_table, write_results
@@ -35,7 +42,6 @@ from commonweal.learning.weights import Weights
 
 RESULTS = Path(__file__).parents[1] / "results"
 _MEMORY_RULES = ("weighted-mean", "trimmed-mean", "multi-krum")
-_LEAST_SECONDS, _MOST_TURNS = 0.1, 20
 
 
 @dataclass(slots=True)
@@ -77,7 +83,7 @@ class Bench:
         ours: list[Timing] = []
         theirs: dict[str, list[Timing]] = {name: [] for name in rivals}
         samples: dict[str, list[float]] = {}
-        while len(ours) < self.repeats or _is_short(ours):
+        while len(ours) < self.repeats or is_short(ours):
             reading.append(measure_reading(updates, THREADS))
             timing, model = run(rule, parent, updates)
             ours.append(timing)
@@ -108,11 +114,6 @@ class Bench:
         if not rivals:
             without = {"peer": None, "agrees": None, "skipped": "no peer has it"}
             yield row | without | _speeds("peer", [], inputs)
-
-
-def _is_short(timings: Sequence[Timing]) -> bool:
-    """What takes a few milliseconds is measured more often: chance weighs more there."""
-    return len(timings) < _MOST_TURNS and sum(t.seconds for t in timings) < _LEAST_SECONDS
 
 
 def _speeds(whose: str, timings: Sequence[Timing], inputs: Inputs) -> dict[str, float | None]:
@@ -174,7 +175,7 @@ def _parse() -> argparse.Namespace:
         "--params", type=int, nargs="+", default=[1_000_000, 10_000_000, 25_000_000]
     )
     parser.add_argument("--rules", nargs="+", choices=sorted(RULES), default=list(RULES))
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="turns at least, short cases more")
     parser.add_argument("--peer-seconds", type=float, default=60.0, help="no longer per rule")
     parser.add_argument("--folder", type=Path, help="where the updates' files may lie")
     options = parser.parse_args()

@@ -16,6 +16,7 @@ from commonweal.learning.weights import Weights
 from commonweal.protocol.types import Address
 
 _CHUNK = 2**20
+_LEAST_SECONDS, _MOST_TURNS = 0.1, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,11 @@ class Stopwatch:
 
     def read(self) -> Timing:
         return Timing(time.perf_counter() - self._began, time.process_time() - self._cpu)
+
+
+def is_short(timings: Sequence[Timing]) -> bool:
+    """Whether too little was timed yet: of three turns of milliseconds the first two warm up."""
+    return len(timings) < _MOST_TURNS and sum(t.seconds for t in timings) < _LEAST_SECONDS
 
 
 def measure_reading(updates: Sequence[ScoredUpdate], threads: int) -> Timing:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.aggregation.inputs import Inputs, make_inputs, map_updates
+from bench.aggregation.inputs import Inputs, Timing, is_short, make_inputs, map_updates
 from bench.aggregation.memory import MemoryRunFailed, measure_memory
 from bench.aggregation.report import is_within_targets, misses, write_results
 from bench.aggregation.rivals import expect, normalise, why_not
@@ -30,6 +30,16 @@ def test_memory_does_not_grow_with_the_number_of_updates(inputs, rule):
 def test_a_run_that_needs_more_than_it_may_have_fails(inputs):
     with pytest.raises(MemoryRunFailed):
         measure_memory(inputs.files[0].parent, "mean", limit_mib=10)
+
+
+@pytest.mark.parametrize(
+    ("turns", "seconds", "short"),
+    [(3, 0.004, True), (19, 0.004, True), (20, 0.004, False), (3, 0.03, True), (3, 0.04, False)],
+)
+def test_what_takes_milliseconds_is_timed_for_a_tenth_of_a_second_or_in_twenty_turns(
+    turns, seconds, short
+):
+    assert is_short([Timing(seconds, cpu=9.0)] * turns) is short
 
 
 def test_the_updates_differ_and_are_of_the_size_that_is_said(inputs):
