@@ -23,14 +23,17 @@ class Terminal:
     def __post_init__(self) -> None:
         self._stream = pyte.ByteStream(self.screen)
 
-    def read(self) -> None:
+    def read(self) -> bool:
+        """Whether more may come: what a program wrote can be read after its end, too."""
         try:
             self._stream.feed(self.child.read_nonblocking(65_536, timeout=0.05))
         except pexpect.TIMEOUT:
-            return
+            return True
         except pexpect.EOF:
             self.child.wait()
+            return False
         self.seen.append("\n".join(self.screen.display))
+        return True
 
     def saw(self, pattern: str) -> bool:
         self.read()
@@ -38,8 +41,8 @@ class Terminal:
 
     def read_to_end(self) -> int:
         """The exit status; what the screen shows last is in `screen`."""
-        while self.child.isalive() or self.child.exitstatus is None:
-            self.read()
+        while self.read():
+            pass
         return int(self.child.exitstatus)
 
 
