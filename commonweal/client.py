@@ -46,6 +46,7 @@ from commonweal.protocol.manifests import (
 from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer, sign_compact
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import Address, Digest, JobParameters, Wei
+from commonweal.validation_sets import MAX_VALIDATION_BYTES, parse_validation_set
 
 A = TypeVar("A", bound=answers.Answer)
 OFFER_LIFETIME = 3600  # seconds
@@ -180,13 +181,14 @@ class Client:
         """Push the job's content, offer the job, wait until it stands on chain; its number.
 
         `scratch` is a folder for the content store; the offer is good for an hour.
-        Raises OfferRefused, OfferTimeout, CoordinatorError, CoordinatorUnreachable.
+        Raises OfferRefused, OfferTimeout, CoordinatorError, CoordinatorUnreachable; and, for a
+        validation set named by its CID, ContentNotFound and InvalidData.
         """
         with open_client() as http:
             access = self._key or SignIn(account, reader.deployment.rounds_domain, http)
             store = EmbeddedStore(scratch)
-            fetcher = ContentFetcher(store, list, client=http, authorise=access)
-            spec, model = self._push_content(job_file.spec, store, fetcher)
+            fetcher = ContentFetcher(store, lambda: [self.url], client=http, authorise=access)
+            spec, model = self._push_content(job_file, store, fetcher)
             now = reader.fetch_head().timestamp
             parameters = compute_parameters(job_file.terms, spec=spec, model=model, now=now)
             offer = sign_offer(reader, account, parameters, job_file.escrow, now=now)
@@ -207,9 +209,13 @@ class Client:
             time.sleep(RECONNECT_SECONDS)
 
     def _push_content(
-        self, spec: JobSpec, store: EmbeddedStore, fetcher: ContentFetcher
+        self, job_file: JobFile, store: EmbeddedStore, fetcher: ContentFetcher
     ) -> tuple[Digest, Digest]:
-        spec_digest, model_digest = store_job_content(spec, store)
+        named = job_file.spec.data.validation
+        if named is not None and job_file.validation is None:
+            content = fetcher.fetch(named, max_bytes=MAX_VALIDATION_BYTES)
+            parse_validation_set(content, job_file.spec.data)
+        spec_digest, model_digest = store_job_content(job_file, store)
         for digest in (spec_digest, model_digest):
             fetcher.push(manifest_cid(digest), to=self.url)
         return spec_digest, model_digest

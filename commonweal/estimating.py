@@ -47,13 +47,17 @@ class Longest:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Ranges: with the fewest trainers, and with the most. `update_bytes` at most."""
+    """Ranges: with the fewest trainers, and with the most. `update_bytes` at most.
+
+    `validation_bytes`: of the set that each member fetches once, if the file has its samples.
+    """
 
     parameters: int
     encoding: str
     update_bytes: int
     float32_update_bytes: int
     times_smaller: float
+    validation_bytes: int | None
     trainers: Range
     traffic_per_round: Traffic
     traffic_per_job: Traffic
@@ -73,6 +77,7 @@ def compute_estimate(job: JobFile) -> Estimate:
         update_bytes=update,
         float32_update_bytes=dense,
         times_smaller=round(dense / update, 2),
+        validation_bytes=len(job.validation.content) if job.validation else None,
         trainers=(terms.min_trainers, terms.max_trainers),
         traffic_per_round=_estimate_traffic(terms, update, dense, rounds=1),
         traffic_per_job=_estimate_traffic(terms, update, dense, rounds=terms.rounds),

@@ -24,9 +24,10 @@ from pydantic import (
 )
 
 from commonweal.errors import InvalidInput
+from commonweal.learning.data import DataSource, InvalidData
 from commonweal.learning.encoding import update_size
 from commonweal.protocol.merkle import compute_allowlist_leaf, compute_proof, compute_root
-from commonweal.protocol.specs import JobSpec
+from commonweal.protocol.specs import DataSpec, FileLink, JobSpec
 from commonweal.protocol.types import (
     ZERO_DIGEST,
     Address,
@@ -35,6 +36,7 @@ from commonweal.protocol.types import (
     JobParameters,
     Wei,
 )
+from commonweal.validation_sets import ValidationSet, read_validation_set
 
 MAX_BYTES = 256 * 1024
 TOKEN = 10**18  # wei
@@ -144,8 +146,11 @@ class Terms(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class JobFile:
+    """`validation`: the set that `spec` names, if the file says where the samples are."""
+
     spec: JobSpec
     terms: Terms
+    validation: ValidationSet | None = None
 
     @property
     def escrow(self) -> Wei:
@@ -197,7 +202,18 @@ def compute_parameters(terms: Terms, *, spec: Digest, model: Digest, now: int) -
     )
 
 
+_NamedOrThere = Annotated[
+    FileLink | DataSource | None,
+    Field(description="CID of a validation set, or where its samples are, as at a node"),
+]
+
+
+class _JobFileData(DataSpec):
+    validation: _NamedOrThere = None  # type: ignore[assignment]  # wider than in the spec
+
+
 class _JobFileModel(JobSpec):
+    data: _JobFileData
     terms: Terms
 
 
@@ -216,11 +232,14 @@ def load_job_file(path: Path) -> JobFile:
         data = path.read_bytes()
     except OSError as error:
         raise InvalidJobFile(f"{path}: {error.strerror}", path=str(path)) from None
-    return parse_job_file(data, name=str(path))
+    return parse_job_file(data, name=str(path), folder=path.parent)
 
 
-def parse_job_file(data: bytes, *, name: str = "job.yaml") -> JobFile:
-    """Raises InvalidJobFile, whose message has one line per error: `name:line: field: what`."""
+def parse_job_file(data: bytes, *, name: str = "job.yaml", folder: Path | None = None) -> JobFile:
+    """`folder`: what paths are relative to; None: files are not read.
+
+    Raises InvalidJobFile, whose message has one line per error: `name:line: field: what`.
+    """
     if len(data) > MAX_BYTES:
         raise InvalidJobFile(f"{name}: {len(data)} bytes, at most {MAX_BYTES}", size=len(data))
     root = _compose(data, name)
@@ -228,7 +247,7 @@ def parse_job_file(data: bytes, *, name: str = "job.yaml") -> JobFile:
         parsed = _JobFileModel.model_validate(_construct(root, name))
     except ValidationError as error:
         raise _refuse(name, [_locate(root, dict(each)) for each in error.errors()]) from None
-    spec = JobSpec.model_validate(parsed.model_dump(exclude={"terms"}))
+    spec, validation = _resolve(root, parsed, name, folder)
     errors = [
         *_check_shapes(root, spec),
         *_check_update_size(root, spec),
@@ -236,7 +255,29 @@ def parse_job_file(data: bytes, *, name: str = "job.yaml") -> JobFile:
     ]
     if errors:
         raise _refuse(name, errors)
-    return JobFile(spec, parsed.terms)
+    return JobFile(spec, parsed.terms, validation)
+
+
+def _resolve(
+    root: yaml.Node, parsed: _JobFileModel, name: str, folder: Path | None
+) -> tuple[JobSpec, ValidationSet | None]:
+    """Samples that the file points to become a set's content, and in the spec its CID."""
+    fields, source = parsed.model_dump(exclude={"terms"}), parsed.data.validation
+    if source is None or isinstance(source, str):
+        return JobSpec.model_validate(fields), None
+    try:
+        validation = _read_samples(source, folder, parsed.data)
+    except InvalidData as error:
+        at = {"loc": ("data", "validation"), "msg": error.message, "type": ""}
+        raise _refuse(name, [_locate(root, at)]) from None
+    fields["data"]["validation"] = validation.cid
+    return JobSpec.model_validate(fields), validation
+
+
+def _read_samples(source: DataSource, folder: Path | None, spec: DataSpec) -> ValidationSet:
+    if folder is None:
+        raise InvalidData("files are read by `weal job submit` only: give the CID of a stored set")
+    return read_validation_set(source, folder, spec)
 
 
 def _compose(data: bytes, name: str) -> yaml.Node:

@@ -132,7 +132,8 @@ class Duties:
         began = time.monotonic()
         slot = {"job": action.job, "round": action.round}
         with timed(log, "training", **slot):
-            result = self.trainer.train(spec, parent, self.data.fetch(spec).train, seed=seed)
+            data = self.data.fetch(spec).to_train_on(spec.data)
+            result = self.trainer.train(spec, parent, data, seed=seed)
         with timed(log, "content", **slot):
             update = store_update(
                 self.store,
@@ -150,6 +151,7 @@ class Duties:
             "update trained",
             job=action.job,
             round=action.round,
+            samples=result.samples,
             loss=round(result.loss, 4),
             accuracy=round(result.accuracy, 4),
             seconds=round(time.monotonic() - began, 2),

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
 from commonweal.adapters.content.fetching import ContentFetcher
-from commonweal.learning.data import Dataset, DataSource, InvalidData, LocalData, load_dataset
+from commonweal.learning.data import DataSource, InvalidData, LocalData, load_dataset
 from commonweal.learning.footprint import estimate_judging, estimate_training
 from commonweal.learning.weights import parameter_count, shapes_of
 from commonweal.protocol.specs import CnnModel, DataSpec, JobSpec, ModelSpec
+from commonweal.validation_sets import MAX_VALIDATION_BYTES, parse_validation_set
 from node_agent.errors import JobNotServed
-
-MAX_VALIDATION_BYTES = 256 * 2**20
 
 
 class LocalDataLibrary:
@@ -63,7 +58,8 @@ class LocalDataLibrary:
             if spec.validation is None:
                 return local
             data = self._fetcher.fetch(spec.validation, max_bytes=MAX_VALIDATION_BYTES)
-            return replace(local, holdout=parse_validation_set(data, spec))
+            # It is what is judged by besides: no part of the node's own data is kept back for that.
+            return LocalData(local.to_judge_by(), parse_validation_set(data, spec))
         except InvalidData as error:
             raise JobNotServed(error.message, **error.details) from error
 
@@ -83,22 +79,6 @@ def require_consistent(spec: JobSpec, max_parameters: int) -> None:
             classes=spec.data.classes,
             outputs=classes,
         )
-
-
-def parse_validation_set(data: bytes, spec: DataSpec) -> Dataset:
-    """Safetensors with x (n, *features) float32 and y (n,) int64. Raises InvalidData."""
-    try:
-        tensors = load(data)
-    except SafetensorError as error:
-        raise InvalidData(f"the validation set is not safetensors: {error}") from error
-    x, y = tensors.get("x"), tensors.get("y")
-    if x is None or y is None or x.dtype != np.float32 or y.dtype != np.int64:
-        raise InvalidData("the validation set needs x (float32) and y (int64)")
-    if len(y) == 0 or y.ndim != 1 or x.shape != (len(y), *spec.features):
-        raise InvalidData("the validation set's shape is wrong", x=list(x.shape), y=list(y.shape))
-    if not np.isfinite(x).all() or y.min() < 0 or y.max() >= spec.classes:
-        raise InvalidData("the validation set holds impossible values", classes=spec.classes)
-    return Dataset(x, y)
 
 
 def _model_size(model: ModelSpec) -> tuple[int, int]:

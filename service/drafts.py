@@ -35,9 +35,12 @@ class Draft:
 def draft_job(
     reader: ChainReader, store: ContentStore, requester: Address, job_file: JobFile
 ) -> Draft:
-    """Raises ChainUnavailable, StoreFull. The model is made here: check its size before."""
+    """Raises ChainUnavailable, StoreFull, InvalidJobFile.
+
+    The model is made here: check its size before.
+    """
     now = reader.fetch_head().timestamp
-    spec, model = store_job_content(job_file.spec, store)
+    spec, model = store_job_content(job_file, store)
     parameters = compute_parameters(job_file.terms, spec=spec, model=model, now=now)
     nonce, deadline, escrow = secrets.randbits(64), now + LIFETIME, job_file.escrow
     board = reader.deployment.board_domain

@@ -55,6 +55,7 @@ class Attack:
     in how many those who idle do train, to have something to send.
 
     `studies_validation`: whether the scene says what the job's validation set teaches.
+    `uses_own_data`: else it trains on the shared validation set alone.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Attack:
     effort: Literal["trains", "idles"] = "trains"
     trained_rounds: int = 0
     studies_validation: bool = False
+    uses_own_data: bool = True
 
 
 def as_trained(scene: Scene) -> Vectors:
@@ -275,6 +277,7 @@ ATTACKS = {
         Attack("free-rider-noise", faint_noise, effort="idles"),
         Attack("free-rider-stale", stale, effort="idles", trained_rounds=1),
         Attack("free-rider-extrapolation", extrapolated, effort="idles"),
+        Attack("free-rider-shared", as_trained, uses_own_data=False),
         Attack("sybil", duplicated, effort="idles"),
         Attack("sybil-jitter", duplicated_with_jitter, effort="idles"),
         Attack("selective", selective),

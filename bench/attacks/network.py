@@ -15,7 +15,7 @@ from bench.attacks.attacks import ATTACKS, TARGET, Attack, Scene, Vector, Vector
 from bench.attacks.liars import LIES, Courtroom
 from bench.attacks.tasks import Task
 from commonweal.learning.aggregation import ScoredUpdate, aggregate
-from commonweal.learning.data import Dataset, LocalData
+from commonweal.learning.data import Dataset
 from commonweal.learning.scoring import (
     Candidate,
     ScoringMemory,
@@ -126,7 +126,7 @@ class Network:
         self._tampering: set[int] = set()  # who sent something else than honest training gives
         self._rejections: dict[int, list[bool]] = {}
         self._step: Vector = np.zeros(_count(self.model), np.float32)
-        self._data = {m: self._local(m) for m in range(len(task.parts))}
+        self._data = {m: self._load(m) for m in range(len(task.parts))}
 
     def run(self) -> Result:
         for round_ in range(1, self.task.rounds + 1):
@@ -134,11 +134,15 @@ class Network:
             self.accuracies.append(evaluate(self.task.spec, self.model, self.task.test).accuracy)
         return self._conclude()
 
-    def _local(self, member: int) -> LocalData:
+    def _load(self, member: int) -> Dataset:
+        """What the member trains on."""
         part = self.task.parts[member]
-        if self.attack is None or member not in self.attackers or self.attack.poison is None:
-            return part
-        return LocalData(self.attack.poison(part.train, self.random), part.holdout)
+        data = part.to_train_on(self.task.spec.data)
+        if self.attack is None or member not in self.attackers:
+            return data
+        if not self.attack.uses_own_data:
+            return part.holdout
+        return self.attack.poison(data, self.random) if self.attack.poison else data
 
     def _play(self, round_: int) -> None:
         deltas = {m: self._train(m, round_) for m in self.members}
@@ -160,11 +164,16 @@ class Network:
 
     def _train(self, member: int, round_: int) -> Vector:
         seed = _seed(self.plan.seed, round_, member)
-        data = self._data[member].train
-        if data is self.task.parts[member].train:
+        data = self._data[member]
+        if member not in self.attackers or not self._trains_otherwise():
             return self.cache.train(member, data, self.model, round_, seed)
         result = train(self.task.spec, self.model, data, seed=seed)
         return _flatten(result.weights) - _flatten(self.model)
+
+    def _trains_otherwise(self) -> bool:
+        """Whether attackers learn from something else than an honest trainer would."""
+        attack = self.attack
+        return attack is not None and (attack.poison is not None or not attack.uses_own_data)
 
     def _train_on_validation_set(self, round_: int) -> Vector:
         seed = _seed(self.plan.seed, round_, -1)
@@ -201,8 +210,8 @@ class Network:
     def _find_tampering(
         self, attack: Attack, sent: dict[int, Vector], trained: dict[int, Vector]
     ) -> set[int]:
-        """Who of the attackers trained on poisoned data, or sent not what it trained."""
-        if attack.poison is not None:
+        """Who of the attackers trained on other data, or sent not what it trained."""
+        if self._trains_otherwise():
             return set(self.attackers)
         return {m for m in self.attackers if not np.array_equal(sent[m], trained[m])}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from safetensors.numpy import save
 
 from commonweal.errors import NotFound
 from commonweal.learning.data import (
@@ -21,6 +22,7 @@ from commonweal.learning.data import (
     read_dataset,
     stratified_holdout,
 )
+from commonweal.protocol.cids import compute_cid
 from commonweal.protocol.specs import (
     AggregationSpec,
     DataSpec,
@@ -33,7 +35,8 @@ from commonweal.protocol.specs import (
 Skew = Literal["label", "quantity", "feature"]
 
 CLASSES = 10
-VALIDATION = 100  # samples that the job names for all judges, and attackers know
+# Samples that the job names: all learn from them and judge by them, and attackers know them.
+VALIDATION = {"digits": 100, "fashion": 200}
 FASHION_FOLDERS = (Path("/usr/share/datasets/fashion-mnist"), Path("data/fashion-mnist"))
 _FASHION_TRAIN, _FASHION_TEST = 6_000, 2_000  # samples used: two cores, hundreds of runs
 
@@ -46,7 +49,7 @@ class DatasetMissing(NotFound):
 class Task:
     """One training job, its trainers' data and the test set that nobody trains on.
 
-    Every part's hold-out is the job's validation set, as in a node: judges add it to their own.
+    Every part's hold-out is the job's validation set, as in a node; the job shares it.
     """
 
     spec: JobSpec
@@ -65,34 +68,37 @@ def make_task(
 ) -> Task:
     """`dataset`: digits or fashion, whose files are in `folder`. Raises DatasetMissing."""
     if dataset == "digits":
-        spec = _spec("digits", (64,), epochs=5, learning_rate=0.5, seed=seed)
-        local = load_dataset(DigitsSource(part=DigitsPart(seed=seed), holdout=0.01), spec.data)
-        pool, test, rounds = _join(local.train, local.holdout), digits_test_part(seed), 20
+        pool, test, rounds = _load_digits(seed), digits_test_part(seed), 20
+        epochs, learning_rate = 5, 0.5
     else:
-        spec = _spec("fashion", (784,), epochs=2, learning_rate=0.1, seed=seed)
         where = folder or find_fashion()
         pool = _sample(read_idx(where, "train"), _FASHION_TRAIN, seed)
         test, rounds = _sample(read_idx(where, "t10k"), _FASHION_TEST, seed), 15
-    rest, validation = _keep_apart(pool, seed)
+        epochs, learning_rate = 2, 0.1
+    rest, validation = _keep_apart(pool, VALIDATION[dataset], seed)
+    spec = _spec(dataset, pool.x.shape[1], validation, epochs, learning_rate, seed)
     dealt = deal(rest, trainers, skew, alpha, seed)
     return Task(spec, tuple(LocalData(part, validation) for part in dealt), test, rounds)
 
 
-def _keep_apart(pool: Dataset, seed: int) -> tuple[Dataset, Dataset]:
-    held = stratified_holdout(pool.y, VALIDATION / len(pool), seed)
+def _load_digits(seed: int) -> Dataset:
+    as_they_are = DataSpec(features=(64,), classes=CLASSES)
+    source = DigitsSource(part=DigitsPart(seed=seed), holdout=0.01)
+    return load_dataset(source, as_they_are).to_judge_by()
+
+
+def _keep_apart(pool: Dataset, size: int, seed: int) -> tuple[Dataset, Dataset]:
+    held = stratified_holdout(pool.y, size / len(pool), seed)
     return Dataset(pool.x[~held], pool.y[~held]), Dataset(pool.x[held], pool.y[held])
 
 
-def _join(first: Dataset, second: Dataset) -> Dataset:
-    return Dataset(np.concatenate([first.x, second.x]), np.concatenate([first.y, second.y]))
-
-
 def _spec(
-    name: str, features: tuple[int, ...], epochs: int, learning_rate: float, seed: int
+    name: str, inputs: int, shared: Dataset, epochs: int, learning_rate: float, seed: int
 ) -> JobSpec:
+    validation = compute_cid(save({"x": shared.x, "y": shared.y}), "raw")
     return JobSpec(
         name=name,
-        model=MlpModel(inputs=features[0], hidden=(64,), classes=CLASSES),
+        model=MlpModel(inputs=inputs, hidden=(64,), classes=CLASSES),
         training=TrainingSpec(
             loss="balanced-cross-entropy",
             learning_rate=learning_rate,
@@ -103,7 +109,12 @@ def _spec(
         ),
         aggregation=AggregationSpec(server_learning_rate=2.0),
         scoring=ScoringSpec(reference_epochs=epochs),
-        data=DataSpec(features=features, classes=CLASSES),
+        data=DataSpec(
+            features=(inputs,),
+            classes=CLASSES,
+            validation=str(validation),
+            share_validation=True,
+        ),
     )
 
 

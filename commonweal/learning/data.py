@@ -45,6 +45,7 @@ __all__ = [
     "LocalData",
     "NpzSource",
     "ParquetSource",
+    "conform",
     "deal",
     "digits_test_part",
     "load_dataset",
@@ -58,10 +59,22 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class LocalData:
-    """What a node trains on, and what it keeps back to judge others by. Neither is ever empty."""
+    """What a node trains on, and what it judges others by besides. Neither is ever empty.
+
+    `holdout`: a part of its own data that it keeps back, or the validation set that the job names.
+    """
 
     train: Dataset
     holdout: Dataset
+
+    def to_judge_by(self) -> Dataset:
+        return join(self.train, self.holdout)
+
+    def to_train_on(self, spec: DataSpec) -> Dataset:
+        """With the validation set where the job shares it, so that no trainer lacks a class that
+        is in it (data sharing, Zhao et al. 2018, "Federated learning with non-IID data").
+        """
+        return join(self.train, self.holdout) if spec.share_validation else self.train
 
 
 class DigitsPart(BaseModel):
@@ -92,9 +105,13 @@ DataSource = Annotated[
 ]
 
 
+def join(first: Dataset, second: Dataset) -> Dataset:
+    return Dataset(np.concatenate([first.x, second.x]), np.concatenate([first.y, second.y]))
+
+
 def load_dataset(source: DataSource, spec: DataSpec) -> LocalData:
     """Read, check against the job's spec, reshape to its features, split. Raises InvalidData."""
-    data = _conform(read_dataset(source), spec, source)
+    data = conform(read_dataset(source), spec, source)
     held = stratified_holdout(data.y, source.holdout, source.holdout_seed)
     return LocalData(_take(data, ~held), _take(data, held))
 
@@ -174,7 +191,7 @@ def _load_digits_part(part: DigitsPart) -> Dataset:
     return deal(pool, part.parts, part.skew, part.alpha, part.seed)[part.index]
 
 
-def _conform(data: Dataset, spec: DataSpec, source: DataSource) -> Dataset:
+def conform(data: Dataset, spec: DataSpec, source: DataSource) -> Dataset:
     """The rows in the job's shape, or InvalidData that says what does not fit."""
     where = {"file": str(getattr(source, "path", source.kind))}
     have, want = math.prod(data.x.shape[1:]), math.prod(spec.features)

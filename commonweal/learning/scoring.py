@@ -227,7 +227,7 @@ def _measure_one_thing(
     spec: JobSpec, parent: Weights, view: _View, local: LocalData, seed: int
 ) -> Values:
     """What the rules that ask one question go by: a contribution per update, (n,)."""
-    data = _join(local.train, local.holdout)
+    data = local.to_judge_by()
     if spec.scoring.rule == "agreement":
         cosines = view.units @ _train_reference(spec, parent, data, seed)
         return np.where(cosines > _noise_floor(view.units.shape[1]), cosines, 0).astype(np.float64)
@@ -257,7 +257,7 @@ def _measure(
     seed: int,
 ) -> Measurement:
     members, units, norms = view.members, view.units, view.norms
-    data = _join(local.train, local.holdout)
+    data = local.to_judge_by()
     reference = _train_reference(spec, parent, data, seed)
     floor = _noise_floor(units.shape[1])
     cosines = (units @ reference).astype(np.float64)
@@ -393,7 +393,3 @@ def _to_level(ratio: float) -> Score:
     if ratio <= 0:
         return Score(0)
     return Score(_UNIT * next(level for least, level in _LEVELS if ratio >= least))
-
-
-def _join(first: Dataset, second: Dataset) -> Dataset:
-    return Dataset(np.concatenate([first.x, second.x]), np.concatenate([first.y, second.y]))

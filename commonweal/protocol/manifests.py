@@ -23,7 +23,7 @@ from pydantic import (
 from commonweal.errors import InvalidInput
 from commonweal.protocol.cbor import is_nested_deeper
 from commonweal.protocol.cids import Cid, InvalidCid, parse_binary_cid, parse_cid
-from commonweal.protocol.specs import JobSpec
+from commonweal.protocol.specs import FileLink, JobSpec
 from commonweal.protocol.types import ZERO_DIGEST, Address, Digest
 
 MAX_MANIFEST_BYTES = 2**20
@@ -40,25 +40,14 @@ class InvalidManifest(InvalidInput):
         super().__init__(f"Invalid manifest: {reason}", reason=reason, **details)
 
 
-def _check_file_link(text: str) -> str:
-    cid = _parse_link(text)
-    if cid.codec == "dag-cbor":
-        raise ValueError("a file's CID has codec raw or dag-pb")
-    return str(cid)
-
-
 def _check_manifest_link(text: str) -> str:
-    cid = _parse_link(text)
+    try:
+        cid = parse_cid(text)
+    except InvalidCid as error:
+        raise ValueError(error.message) from error
     if cid.codec != "dag-cbor":
         raise ValueError("a manifest's CID has codec dag-cbor")
     return str(cid)
-
-
-def _parse_link(text: str) -> Cid:
-    try:
-        return parse_cid(text)
-    except InvalidCid as error:
-        raise ValueError(error.message) from error
 
 
 def _check_address(text: str) -> Address:
@@ -67,7 +56,6 @@ def _check_address(text: str) -> Address:
     return Address(text)
 
 
-FileLink = Annotated[str, AfterValidator(_check_file_link)]
 ManifestLink = Annotated[str, AfterValidator(_check_manifest_link)]
 Uint = Annotated[int, Field(ge=0, lt=2**63)]
 Count = Annotated[int, Field(ge=1, lt=2**63)]
@@ -166,6 +154,16 @@ def _pack(kind: Kind, fields: dict[str, Any]) -> dict[str, Any]:
             del packed[name]
     if kind == "update":
         packed["trainer"] = bytes.fromhex(fields["trainer"][2:])
+    if kind == "job-spec":
+        packed["data"] = _pack_data(fields["data"])
+    return packed
+
+
+def _pack_data(data: dict[str, Any]) -> dict[str, Any]:
+    """The validation set is a link; what is not shared is not said, as before sets were shared."""
+    packed = {name: value for name, value in data.items() if value or name != "share_validation"}
+    if data["validation"] is not None:
+        packed["validation"] = parse_cid(data["validation"])
     return packed
 
 
@@ -188,6 +186,8 @@ def _encode_value(value: Any) -> bytes:
 
 
 def _as_lists(value: Any) -> Any:
+    if isinstance(value, Cid):
+        return value.binary
     if isinstance(value, dict):
         return {key: _as_lists(item) for key, item in value.items()}
     return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
@@ -228,6 +228,10 @@ def _unpack(kind: Kind, fields: dict[str, Any]) -> dict[str, Any]:
     trainer = fields.get("trainer")
     if kind == "update" and isinstance(trainer, bytes):
         unpacked["trainer"] = to_checksum_address(trainer) if len(trainer) == 20 else trainer.hex()
+    data = fields.get("data")
+    if kind == "job-spec" and isinstance(data, dict) and isinstance(data.get("validation"), bytes):
+        validation = _decode_link("data.validation", data["validation"])
+        unpacked["data"] = {**data, "validation": validation}
     return unpacked
 
 

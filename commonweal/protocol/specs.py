@@ -7,8 +7,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from commonweal.protocol.cids import InvalidCid, parse_cid
+
+
+def _check_file_link(text: str) -> str:
+    try:
+        cid = parse_cid(text)
+    except InvalidCid as error:
+        raise ValueError(error.message) from error
+    if cid.codec == "dag-cbor":
+        raise ValueError("a file's CID has codec raw or dag-pb")
+    return str(cid)
+
+
+FileLink = Annotated[str, AfterValidator(_check_file_link)]
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -190,8 +204,17 @@ class DataSpec(_Spec):
     features: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=4)]
     classes: Annotated[int, Field(ge=2, le=10_000)]
     validation: Annotated[
-        str | None, Field(description="CID of a validation set (safetensors: x, y)")
+        FileLink | None, Field(description="CID of a validation set (safetensors: x, y)")
     ] = None
+    share_validation: Annotated[
+        bool, Field(description="trainers learn from the validation set as well as their own data")
+    ] = False
+
+    @model_validator(mode="after")
+    def _require_what_is_shared(self) -> DataSpec:
+        if self.share_validation and self.validation is None:
+            raise ValueError("share_validation without a validation set: name one, or leave it out")
+        return self
 
 
 class LimitsSpec(_Spec):

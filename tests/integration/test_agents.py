@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import structlog
 from agents_harness import SPEC, AgentNetwork, AgentProcess, agent_network
 
+from commonweal.learning.data import Dataset, load_dataset
 from commonweal.protocol.batches import collect_round
 from commonweal.protocol.manifests import ModelManifest, decode_manifest, manifest_cid
-from commonweal.protocol.specs import QuantisedTopKEncoding
+from commonweal.protocol.specs import DataSpec, QuantisedTopKEncoding
 from commonweal.protocol.types import Phase, Round
+from commonweal.validation_sets import encode_validation_set
 from node_agent.cli import main
 from node_agent.config import load_config
 from node_agent.doctor import examine
@@ -91,6 +94,22 @@ def test_what_sparse_updates_leave_out_survives_a_kill(network: AgentNetwork) ->
         # The first round's is what the second round's update started with.
         assert journal.residual_rounds(job) == (1, 2)
         journal.close()
+
+
+def test_trainers_learn_from_a_shared_validation_set(network: AgentNetwork) -> None:
+    few = Dataset(np.zeros((7, 64), np.float32), np.arange(7))
+    cid = network.store.put(encode_validation_set(few).content)
+    data = DataSpec(features=(64,), classes=10, validation=cid, share_validation=True)
+    job = network.create_job(trainers=3, job_spec=SPEC.model_copy(update={"data": data}))
+    agents = [network.add_agent(f"node-{i}", i, 3) for i in range(3)]
+    for agent in agents:
+        agent.start("--direct")
+    network.wait_for_end(job)
+    _check_job(network, job)
+    for agent in agents:
+        source = load_config(agent.folder / "node.yaml").data
+        own = len(load_dataset(source, data).to_judge_by())
+        assert f"samples={own + 7}" in agent.log
 
 
 def test_a_coordinator_carries_a_job(network: AgentNetwork) -> None:

@@ -11,10 +11,12 @@ import pytest
 from contracts_stage import ETHER, Stage
 from coordinator_stage import CHECKOUT, Coordinator, sign_in_form
 
+from commonweal.adapters.content.store import ContentNotFound
 from commonweal.client import Client
-from commonweal.jobfile import load_job_file
+from commonweal.jobfile import JobFile, load_job_file
 from commonweal.protocol.cids import compute_cid
 from commonweal.protocol.types import Address
+from commonweal.validation_sets import parse_validation_set
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 KEY, SDK_KEY = "a script's key", "the SDK's key"
@@ -102,6 +104,36 @@ def test_the_sdk_signs_in_by_itself_or_shows_its_key(
     with Client(str(coordinator.http.base_url), api_key=key) as client:
         job = client.submit(job_file, reader=stage.reader, account=requester, scratch=tmp_path)
     assert stage.reader.fetch_job(job, stage.now).requester == requester.address
+
+
+def test_a_validation_set_goes_with_its_job_and_can_be_named_again(
+    coordinator: Coordinator, stage: Stage, tmp_path: Path
+) -> None:
+    example = (CHECKOUT / "examples" / "digits.yaml").read_text()
+    samples = "\n".join([",".join([*(f"x{i}" for i in range(64)), "y"]), ",".join(["1"] * 65)])
+    (tmp_path / "few.csv").write_text(samples)
+    of_file = "{kind: csv, path: few.csv, label: y}"
+    job_file = write_job(tmp_path / "one.yaml", example, of_file)
+    cid = str(job_file.spec.data.validation)
+    submit(coordinator, stage, job_file, tmp_path / "a")
+    found = coordinator.http.get(f"/ipfs/{cid}", params={"format": "raw"})
+    assert parse_validation_set(found.content, job_file.spec.data).y.tolist() == [1]
+    submit(coordinator, stage, write_job(tmp_path / "two.yaml", example, cid), tmp_path / "b")
+    nowhere = str(compute_cid(b"nowhere", "raw"))
+    with pytest.raises(ContentNotFound):
+        submit(coordinator, stage, write_job(tmp_path / "c.yaml", example, nowhere), tmp_path / "c")
+
+
+def write_job(path: Path, example: str, validation: str) -> JobFile:
+    assert example.count("\ndata:\n") == 1
+    path.write_text(example.replace("\ndata:\n", f"\ndata:\n  validation: {validation}\n"))
+    return load_job_file(path)
+
+
+def submit(coordinator: Coordinator, stage: Stage, job_file: JobFile, scratch: Path) -> None:
+    requester = stage.account(tokens=job_file.escrow)
+    with Client(str(coordinator.http.base_url)) as client:
+        client.submit(job_file, reader=stage.reader, account=requester, scratch=scratch)
 
 
 def test_a_script_with_an_api_key_writes_until_its_quota_is_spent(

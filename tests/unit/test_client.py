@@ -7,11 +7,13 @@ import inspect
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
@@ -31,12 +33,15 @@ from commonweal.client import (
     store_job_content,
 )
 from commonweal.coordinator_errors import CoordinatorError, CoordinatorUnreachable
-from commonweal.jobfile import compute_parameters, load_job_file
+from commonweal.jobfile import InvalidJobFile, JobFile, compute_parameters, load_job_file
+from commonweal.learning.data import Dataset
 from commonweal.learning.weights import ModelTooLarge
 from commonweal.protocol.events import EventRef, RoundFinalised
 from commonweal.protocol.manifests import decode_manifest, manifest_cid
 from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer, recover_compact
+from commonweal.protocol.specs import DataSpec
 from commonweal.protocol.types import Address, Digest
+from commonweal.validation_sets import ValidationSet, encode_validation_set
 
 EXAMPLE = load_job_file(Path(__file__).resolve().parents[2] / "examples" / "digits.yaml")
 ACCOUNT = Account.from_key("0x" + "11" * 32)
@@ -268,9 +273,27 @@ def test_offer_as_json_is_what_the_coordinator_reads() -> None:
 
 def test_content_of_a_job_is_stored_whole(tmp_path: Path) -> None:
     store = EmbeddedStore(tmp_path)
-    spec, model = store_job_content(EXAMPLE.spec, store)
+    spec, model = store_job_content(EXAMPLE, store)
     assert decode_manifest(store.get_block(manifest_cid(spec))) == EXAMPLE.spec
     assert store.has(manifest_cid(model))
+
+
+def name_validation_set(few: ValidationSet) -> JobFile:
+    data = DataSpec.model_validate(EXAMPLE.spec.data.model_dump() | {"validation": few.cid})
+    return replace(EXAMPLE, spec=EXAMPLE.spec.model_copy(update={"data": data}))
+
+
+def test_a_validation_set_is_stored_and_held_with_its_job(tmp_path: Path) -> None:
+    few = encode_validation_set(Dataset(np.zeros((2, 64), np.float32), np.array([1, 2])))
+    job_file = name_validation_set(few)
+    store = EmbeddedStore(tmp_path)
+    with pytest.raises(InvalidJobFile, match=few.cid):
+        store_job_content(job_file, store)
+    spec, _ = store_job_content(replace(job_file, validation=few), store)
+    store.pin(manifest_cid(spec))
+    store.collect_garbage(grace_seconds=0)
+    assert store.get(few.cid, max_bytes=10_000) == few.content
+    assert store_job_content(job_file, store)[0] == spec
 
 
 def make_offer_state(state: str, **more: object) -> dict[str, object]:

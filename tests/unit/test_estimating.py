@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from commonweal.estimating import (
     estimate_relayed_round,
 )
 from commonweal.jobfile import load_job_file, parse_job_file
+from commonweal.validation_sets import ValidationSet
 
 CHECKOUT = Path(__file__).parents[2]
 MEASURED = json.loads((CHECKOUT / "bench" / "results" / "gas.json").read_text())
@@ -58,6 +60,13 @@ def test_bytes_money_and_time_by_hand() -> None:
     assert found.escrow == 1000 * 10**18
     assert found.pools_per_round.trainers == 75 * 10**18
     assert (found.longest.round, found.longest.job) == (200, 100 + 12 * 200)
+
+
+def test_a_validation_set_is_counted_if_its_samples_are_there() -> None:
+    job = parse_job_file(JOB.encode())
+    few = ValidationSet("a CID", bytes(1234))
+    assert compute_estimate(job).validation_bytes is None
+    assert compute_estimate(replace(job, validation=few)).validation_bytes == 1234
 
 
 def test_gas_is_what_the_bench_measured() -> None:

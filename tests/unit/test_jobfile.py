@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.jobfile import (
     MAX_BYTES,
     InvalidJobFile,
@@ -16,8 +18,10 @@ from commonweal.jobfile import (
     load_job_file,
     parse_job_file,
 )
+from commonweal.learning.data import Dataset
 from commonweal.protocol.merkle import compute_allowlist_leaf, is_proven
 from commonweal.protocol.types import ZERO_DIGEST, Address, Digest
+from commonweal.validation_sets import encode_validation_set, parse_validation_set
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"
 JOB = """\
@@ -161,3 +165,46 @@ def test_allowlist_leaf_is_the_contracts() -> None:
     """keccak256(bytes.concat(keccak256(abi.encode(provider)))), from Solidity."""
     leaf = compute_allowlist_leaf(Address("0x" + "11" * 20))
     assert leaf.hex() == "a7409058568815d08a7ad3c7d4fd44cf1dec90c620cb31e55ad24c654f7ba34f"
+
+
+SAMPLES = JOB.replace("features: [8, 8]", "features: [2]").replace("inputs: 64", "inputs: 2")
+SAMPLES = SAMPLES.replace(
+    "data:", "data:\n  validation: {kind: csv, path: few.csv, label: y}\n  share_validation: true"
+)
+
+
+def test_samples_become_a_set_that_the_spec_names(tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text("a,b,y\n1,2,0\n3,4,9\n")
+    (tmp_path / "job.yaml").write_text(SAMPLES)
+    job = load_job_file(tmp_path / "job.yaml")
+    assert job.validation is not None
+    assert job.spec.data.validation == job.validation.cid
+    assert job.spec.data.share_validation
+    found = parse_validation_set(job.validation.content, job.spec.data)
+    assert found.x.tolist() == [[1, 2], [3, 4]]
+    assert found.y.tolist() == [0, 9]
+
+
+def test_the_sets_cid_is_that_of_the_stored_content(tmp_path: Path) -> None:
+    large = Dataset(np.zeros((2000, 300), np.float32), np.zeros(2000, np.int64))
+    found = encode_validation_set(large)
+    assert EmbeddedStore(tmp_path).put(found.content) == found.cid
+
+
+def test_samples_that_do_not_fit_are_refused_with_line_and_row(tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text("a,b,y\n1,2,0\n3,4,10\n")
+    (tmp_path / "job.yaml").write_text(SAMPLES)
+    with pytest.raises(
+        InvalidJobFile, match=r"job\.yaml:8: data\.validation: .*few\.csv: row 2: label 10"
+    ):
+        load_job_file(tmp_path / "job.yaml")
+
+
+def test_files_are_read_for_a_file_alone(tmp_path: Path) -> None:
+    (only,) = errors_of(SAMPLES)
+    assert only.startswith("job.yaml:8: data.validation: files are read by `weal job submit` only")
+
+
+def test_a_set_is_shared_only_if_there_is_one() -> None:
+    (only,) = errors_of(JOB.replace("data:", "data:\n  share_validation: true"))
+    assert only.startswith("job.yaml:7: data: share_validation without a validation set")

@@ -54,7 +54,6 @@ class Given:
     """Spec, model and data that a node has anyway, and a trainer that always learns the same."""
 
     asked = 0  # trainers, of the latest job to be joined
-    train = None
 
     def fetch_spec(self, digest: Digest) -> JobSpec:
         return SPEC
@@ -68,6 +67,9 @@ class Given:
 
     def fetch(self, spec: JobSpec) -> Given:
         return self
+
+    def to_train_on(self, spec: DataSpec) -> None:
+        return None
 
     def require_memory(self, spec: JobSpec, trainers: int) -> None:
         self.asked = trainers

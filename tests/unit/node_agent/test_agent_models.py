@@ -14,7 +14,7 @@ from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.content.store import ContentNotFound
 from commonweal.learning.aggregation import GlobalModel, encode_moments
-from commonweal.learning.data import Dataset, DigitsSource, InvalidData
+from commonweal.learning.data import Dataset, DigitsPart, DigitsSource, InvalidData, load_dataset
 from commonweal.learning.footprint import estimate_judging
 from commonweal.learning.weights import encode_weights, initial_weights
 from commonweal.protocol.commitments import pack_scores
@@ -33,9 +33,10 @@ from commonweal.protocol.specs import (
     ServerOptimiserSpec,
 )
 from commonweal.protocol.types import SCORE_INVALID, SCORE_UNAVAILABLE, Digest
+from commonweal.validation_sets import encode_validation_set, parse_validation_set
 from node_agent.cheats import NoiseTrainer, SignFlipTrainer
 from node_agent.errors import JobNotServed, ModelUnusable
-from node_agent.localdata import LocalDataLibrary, parse_validation_set, require_consistent
+from node_agent.localdata import LocalDataLibrary, require_consistent
 from node_agent.models import (
     ModelLibrary,
     compute_next_model,
@@ -260,6 +261,24 @@ def test_a_good_validation_set_is_read() -> None:
 def test_a_bad_validation_set_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidData):
         parse_validation_set(data, SPEC.data)
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_named_set_is_judged_by_and_trained_on_only_where_it_is_shared(
+    store: EmbeddedStore, is_shared: bool
+) -> None:
+    few = Dataset(np.ones((5, 64), np.float32), np.array([0, 1, 2, 3, 9]))
+    cid = store.put(encode_validation_set(few).content)
+    data = DataSpec(features=(64,), classes=10, validation=cid, share_validation=is_shared)
+    spec = JobSpec(name="digits", model=LogisticModel(inputs=64, classes=10), data=data)
+    source = DigitsSource(part=DigitsPart(parts=20, index=3))
+    own = load_dataset(source, data).to_judge_by()
+    with closing(ContentFetcher(store, list)) as fetcher:
+        found = LocalDataLibrary(source, fetcher).fetch(spec)
+    learnt, judged = found.to_train_on(data), found.to_judge_by()
+    assert (len(learnt), len(judged)) == (len(own) + 5 * is_shared, len(own) + 5)
+    assert np.array_equal(judged.x[-5:], few.x)
+    assert np.array_equal(learnt.y[: len(own)], own.y)
 
 
 def _norm(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:

@@ -8,7 +8,9 @@ import libipld
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from commonweal.adapters.content.dags import list_held
 from commonweal.protocol.cids import Cid, InvalidCid, compute_cid, parse_cid
 from commonweal.protocol.manifests import (
     MAX_DEPTH,
@@ -50,11 +52,17 @@ SPEC = JobSpec(
     training=TrainingSpec(learning_rate=0.1, clip_norm=1.5),
     data=DataSpec(features=(8, 8), classes=10),
 )
+WITH_VALIDATION = SPEC.model_copy(
+    update={
+        "data": DataSpec(features=(8, 8), classes=10, validation=str(FILE), share_validation=True)
+    }
+)
 CAPABILITIES = CapabilitiesManifest(
     hardware={"cpu": "x86-64", "cores": 2, "gpus": []}, measured={"gflops": 12.5}
 )
 WITH_MOMENTS = MODEL.model_copy(update={"optimiser": str(FILE)})
-ALL = [MODEL, WITH_MOMENTS, ModelManifest(weights=str(FILE)), UPDATE, SPEC, CAPABILITIES]
+ALL = [MODEL, WITH_MOMENTS, ModelManifest(weights=str(FILE)), UPDATE, SPEC]
+ALL += [WITH_VALIDATION, CAPABILITIES]
 
 
 def _raw(manifest: Manifest) -> dict[str, object]:
@@ -78,6 +86,9 @@ def test_round_trip(manifest: Manifest) -> None:
 def test_the_encoding_is_fixed() -> None:
     assert compute_digest(encode_manifest(MODEL)).hex() == (
         "3aa3117d2f98c085ee44b2fb58d3f29a5eb8d2fe454f10be3005624c0db367a5"
+    )
+    assert compute_digest(encode_manifest(SPEC)).hex() == (
+        "e01c0b766fb6453077e152324fd4b8d3185ae695d411d8853af7a96e8d9d81c5"
     )
 
 
@@ -302,3 +313,26 @@ def test_version_zero_is_read_and_written_as_version_one() -> None:
     assert str(parse_cid("QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn")) == (
         "bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354"
     )
+
+
+def test_a_validation_set_is_a_link_so_that_it_is_kept_with_its_job() -> None:
+    block = encode_manifest(WITH_VALIDATION)
+    assert list_held(compute_cid(block, "dag-cbor"), block) == [FILE]
+    data = _raw(WITH_VALIDATION)["data"]
+    assert isinstance(data, dict)
+    assert data["validation"] == FILE.binary
+    as_text = _raw(WITH_VALIDATION) | {"data": data | {"validation": str(FILE)}}
+    assert _refused(libipld.encode_dag_cbor(as_text)) == "not the canonical encoding"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ({"share_validation": True}, "share_validation without a validation set"),
+        ({"validation": str(BASE)}, "a file's CID has codec raw or dag-pb"),
+        ({"validation": "samples.csv"}, "CID"),
+    ],
+)
+def test_a_validation_set_that_is_none_is_refused(data: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        DataSpec.model_validate({"features": [2], "classes": 2} | data)

@@ -1,0 +1,56 @@
+"""Validation sets: a few labelled samples that a job names for all its members. Safetensors.
+
+Judges add them to their own data; trainers learn from them too where the job says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from commonweal.adapters.content.unixfs import build_file
+from commonweal.learning.data import Dataset, DataSource, InvalidData, conform, read_dataset
+from commonweal.protocol.specs import DataSpec
+
+MAX_VALIDATION_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationSet:
+    cid: str
+    content: bytes
+
+
+def read_validation_set(source: DataSource, folder: Path, spec: DataSpec) -> ValidationSet:
+    """All rows of the source, whose paths are relative to `folder`. Raises InvalidData."""
+    paths = {name: folder / path for name, path in source if isinstance(path, Path)}
+    found = source.model_copy(update=paths)
+    return encode_validation_set(conform(read_dataset(found), spec, found))
+
+
+def encode_validation_set(data: Dataset) -> ValidationSet:
+    content = save({"x": np.ascontiguousarray(data.x), "y": data.y})
+    if len(content) > MAX_VALIDATION_BYTES:
+        message = f"a validation set of {len(content)} bytes, at most {MAX_VALIDATION_BYTES}"
+        raise InvalidData(message, have=len(content), most=MAX_VALIDATION_BYTES)
+    return ValidationSet(str(build_file(content, lambda cid, block: None)), content)
+
+
+def parse_validation_set(content: bytes, spec: DataSpec) -> Dataset:
+    """x (n, *features) float32 and y (n,) int64. Raises InvalidData."""
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise InvalidData(f"the validation set is not safetensors: {error}") from error
+    x, y = tensors.get("x"), tensors.get("y")
+    if x is None or y is None or x.dtype != np.float32 or y.dtype != np.int64:
+        raise InvalidData("the validation set needs x (float32) and y (int64)")
+    if len(y) == 0 or y.ndim != 1 or x.shape != (len(y), *spec.features):
+        raise InvalidData("the validation set's shape is wrong", x=list(x.shape), y=list(y.shape))
+    if not np.isfinite(x).all() or y.min() < 0 or y.max() >= spec.classes:
+        raise InvalidData("the validation set holds impossible values", classes=spec.classes)
+    return Dataset(x, y)
