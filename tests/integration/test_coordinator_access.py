@@ -11,10 +11,14 @@ import pytest
 from contracts_stage import ETHER, Stage
 from coordinator_stage import CHECKOUT, Coordinator, sign_in_form
 
+from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.store import ContentNotFound
 from commonweal.client import Client
+from commonweal.jobcontent import store_job_content
 from commonweal.jobfile import JobFile, load_job_file
+from commonweal.learning.data import InvalidData
 from commonweal.protocol.cids import compute_cid
+from commonweal.protocol.manifests import ModelManifest, decode_manifest, manifest_cid
 from commonweal.protocol.types import Address
 from commonweal.validation_sets import parse_validation_set
 
@@ -122,6 +126,17 @@ def test_a_validation_set_goes_with_its_job_and_can_be_named_again(
     nowhere = str(compute_cid(b"nowhere", "raw"))
     with pytest.raises(ContentNotFound):
         submit(coordinator, stage, write_job(tmp_path / "c.yaml", example, nowhere), tmp_path / "c")
+    weights = find_first_weights(job_file, tmp_path / "content")
+    with pytest.raises(InvalidData, match="needs x"):
+        submit(coordinator, stage, write_job(tmp_path / "d.yaml", example, weights), tmp_path / "d")
+
+
+def find_first_weights(job_file: JobFile, scratch: Path) -> str:
+    store = EmbeddedStore(scratch)
+    _, model = store_job_content(job_file, store)
+    manifest = decode_manifest(store.get_block(manifest_cid(model)))
+    assert isinstance(manifest, ModelManifest)
+    return manifest.weights
 
 
 def write_job(path: Path, example: str, validation: str) -> JobFile:

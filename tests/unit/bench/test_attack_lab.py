@@ -77,6 +77,16 @@ def test_pay_for_what_was_tampered_with_is_pay_for_attacks(task: Task) -> None:
     assert result.attack_pay_share == pytest.approx(1 - result.honest_pay_share)
 
 
+def test_whoever_learns_from_the_shared_set_alone_is_still_paid(task: Task) -> None:
+    """What decision 28 says is not stopped; all of that pay counts as an attack's."""
+    network = Network(task, Plan("free-rider-shared", 4, 0, "constant", 0))
+    shared = task.parts[0].holdout
+    assert all(network._data[member] is shared for member in network.attackers)
+    assert all(len(network._data[member]) > len(shared) for member in network.honest)
+    result = network.run()
+    assert 0.1 < result.attack_pay_share == pytest.approx(1 - result.honest_pay_share)
+
+
 def test_a_majority_of_copies_makes_no_honest_trainer_look_odd() -> None:
     task = replace(make_task("digits", 0.5, 1, 20, None), rounds=4)
     result = Network(task, Plan("sybil-jitter", 12, 0, "constant", 1)).run()

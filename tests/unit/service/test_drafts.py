@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_utils.crypto import keccak
@@ -12,8 +14,10 @@ from eth_utils.crypto import keccak
 from commonweal.adapters.chain import Block
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.deployment import Deployment
-from commonweal.jobfile import load_job_file
+from commonweal.jobfile import InvalidJobFile, load_job_file
+from commonweal.protocol.cids import compute_cid
 from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer
+from commonweal.protocol.specs import DataSpec
 from commonweal.protocol.types import Address, Wei
 from service.drafts import draft_job
 from service.offers import OfferForm
@@ -73,3 +77,12 @@ def test_what_a_draft_names_is_in_the_store(tmp_path: Path) -> None:
     assert again.offer["parameters"] == draft.offer["parameters"]
     assert again.offer["nonce"] != draft.offer["nonce"]
     assert len(list(tmp_path.rglob("*"))) > 3
+
+
+def test_a_validation_set_that_is_not_here_makes_no_draft(tmp_path: Path) -> None:
+    reader: Any = Reader()
+    job_file = load_job_file(EXAMPLE)
+    data = job_file.spec.data.model_dump() | {"validation": str(compute_cid(b"nowhere", "raw"))}
+    spec = job_file.spec.model_copy(update={"data": DataSpec.model_validate(data)})
+    with pytest.raises(InvalidJobFile, match="is not stored here"):
+        draft_job(reader, EmbeddedStore(tmp_path), ACCOUNT.address, replace(job_file, spec=spec))
