@@ -46,7 +46,7 @@ from commonweal.protocol.manifests import (
 from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer, sign_compact
 from commonweal.protocol.specs import JobSpec
 from commonweal.protocol.types import Address, Digest, JobParameters, Wei
-from commonweal.validation_sets import MAX_VALIDATION_BYTES, parse_validation_set
+from commonweal.validation_sets import MAX_VALIDATION_BYTES
 
 A = TypeVar("A", bound=answers.Answer)
 OFFER_LIFETIME = 3600  # seconds
@@ -182,7 +182,7 @@ class Client:
 
         `scratch` is a folder for the content store; the offer is good for an hour.
         Raises OfferRefused, OfferTimeout, CoordinatorError, CoordinatorUnreachable; and, for a
-        validation set named by its CID, ContentNotFound and InvalidData.
+        validation set named by its CID, ContentNotFound, ContentTooLarge and InvalidData.
         """
         with open_client() as http:
             access = self._key or SignIn(account, reader.deployment.rounds_domain, http)
@@ -213,11 +213,11 @@ class Client:
     ) -> tuple[Digest, Digest]:
         named = job_file.spec.data.validation
         if named is not None and job_file.validation is None:
-            content = fetcher.fetch(named, max_bytes=MAX_VALIDATION_BYTES)
-            parse_validation_set(content, job_file.spec.data)
+            fetcher.fetch(named, max_bytes=MAX_VALIDATION_BYTES)
         spec_digest, model_digest = store_job_content(job_file, store)
         for digest in (spec_digest, model_digest):
-            fetcher.push(manifest_cid(digest), to=self.url)
+            # Put again if it is there: what lies unnamed for an hour may be collected.
+            fetcher.push(manifest_cid(digest), to=self.url, is_new=True)
         return spec_digest, model_digest
 
     def _wait_for_job(self, offer_id: str, timeout: float) -> int:

@@ -49,7 +49,7 @@ class Longest:
 class Estimate:
     """Ranges: with the fewest trainers, and with the most. `update_bytes` at most.
 
-    `validation_bytes`: of the set that each member fetches once, if the file has its samples.
+    `validation`: CID of the set that each member fetches once; its bytes if the file has them.
     """
 
     parameters: int
@@ -57,6 +57,7 @@ class Estimate:
     update_bytes: int
     float32_update_bytes: int
     times_smaller: float
+    validation: str | None
     validation_bytes: int | None
     trainers: Range
     traffic_per_round: Traffic
@@ -77,6 +78,7 @@ def compute_estimate(job: JobFile) -> Estimate:
         update_bytes=update,
         float32_update_bytes=dense,
         times_smaller=round(dense / update, 2),
+        validation=spec.data.validation,
         validation_bytes=len(job.validation.content) if job.validation else None,
         trainers=(terms.min_trainers, terms.max_trainers),
         traffic_per_round=_estimate_traffic(terms, update, dense, rounds=1),

@@ -18,12 +18,14 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     WithJsonSchema,
 )
 
-from commonweal.errors import InvalidInput
+from commonweal.errors import CommonwealError, InvalidInput
 from commonweal.learning.data import DataSource, InvalidData
 from commonweal.learning.encoding import update_size
 from commonweal.protocol.merkle import compute_allowlist_leaf, compute_proof, compute_root
@@ -203,13 +205,14 @@ def compute_parameters(terms: Terms, *, spec: Digest, model: Digest, now: int) -
 
 
 _NamedOrThere = Annotated[
-    FileLink | DataSource | None,
+    Annotated[FileLink, Tag("cid")] | Annotated[DataSource, Tag("samples")],
+    Discriminator(lambda value: "samples" if isinstance(value, dict | BaseModel) else "cid"),
     Field(description="CID of a validation set, or where its samples are, as at a node"),
 ]
 
 
 class _JobFileData(DataSpec):
-    validation: _NamedOrThere = None  # type: ignore[assignment]  # wider than in the spec
+    validation: _NamedOrThere | None = None  # type: ignore[assignment]  # wider than in the spec
 
 
 class _JobFileModel(JobSpec):
@@ -267,7 +270,7 @@ def _resolve(
         return JobSpec.model_validate(fields), None
     try:
         validation = _read_samples(source, folder, parsed.data)
-    except InvalidData as error:
+    except CommonwealError as error:
         at = {"loc": ("data", "validation"), "msg": error.message, "type": ""}
         raise _refuse(name, [_locate(root, at)]) from None
     fields["data"]["validation"] = validation.cid

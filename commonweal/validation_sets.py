@@ -26,17 +26,36 @@ class ValidationSet:
 
 
 def read_validation_set(source: DataSource, folder: Path, spec: DataSpec) -> ValidationSet:
-    """All rows of the source, whose paths are relative to `folder`. Raises InvalidData."""
-    paths = {name: folder / path for name, path in source if isinstance(path, Path)}
+    """All rows of the source, whose files are in `folder` or below. Raises InvalidData.
+
+    Nowhere else: the set is published, and who wrote the job file may not be who submits it.
+    """
+    if ignored := source.model_fields_set & {"holdout", "holdout_seed"}:
+        raise InvalidData(f"all rows are shared: leave {', '.join(sorted(ignored))} out")
+    paths = {name: _locate(folder, path) for name, path in source if isinstance(path, Path)}
     found = source.model_copy(update=paths)
-    return encode_validation_set(conform(read_dataset(found), spec, found))
+    try:
+        data = read_dataset(found)
+    except (OSError, ValueError) as error:
+        raise InvalidData(str(error)) from error
+    return encode_validation_set(conform(data, spec, found), spec)
 
 
-def encode_validation_set(data: Dataset) -> ValidationSet:
+def _locate(folder: Path, path: Path) -> Path:
+    home = folder.resolve()
+    found = (home / path).resolve()
+    if not found.is_relative_to(home):
+        raise InvalidData(f"{path} is not in the job file's folder or below", file=str(path))
+    return found
+
+
+def encode_validation_set(data: Dataset, spec: DataSpec) -> ValidationSet:
+    """Raises InvalidData for what nodes would refuse."""
     content = save({"x": np.ascontiguousarray(data.x), "y": data.y})
     if len(content) > MAX_VALIDATION_BYTES:
         message = f"a validation set of {len(content)} bytes, at most {MAX_VALIDATION_BYTES}"
         raise InvalidData(message, have=len(content), most=MAX_VALIDATION_BYTES)
+    parse_validation_set(content, spec)
     return ValidationSet(str(build_file(content, lambda cid, block: None)), content)
 
 
@@ -44,13 +63,14 @@ def parse_validation_set(content: bytes, spec: DataSpec) -> Dataset:
     """x (n, *features) float32 and y (n,) int64. Raises InvalidData."""
     try:
         tensors = load(content)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # KeyError: a type that numpy does not know
         raise InvalidData(f"the validation set is not safetensors: {error}") from error
     x, y = tensors.get("x"), tensors.get("y")
     if x is None or y is None or x.dtype != np.float32 or y.dtype != np.int64:
         raise InvalidData("the validation set needs x (float32) and y (int64)")
-    if len(y) == 0 or y.ndim != 1 or x.shape != (len(y), *spec.features):
-        raise InvalidData("the validation set's shape is wrong", x=list(x.shape), y=list(y.shape))
+    if y.ndim != 1 or len(y) == 0 or x.shape != (len(y), *spec.features):
+        shapes = f"x has {x.shape}, y {y.shape}; wanted are (n, *{spec.features}) and (n,), n > 0"
+        raise InvalidData(f"the validation set: {shapes}", x=list(x.shape), y=list(y.shape))
     if not np.isfinite(x).all() or y.min() < 0 or y.max() >= spec.classes:
         raise InvalidData("the validation set holds impossible values", classes=spec.classes)
     return Dataset(x, y)

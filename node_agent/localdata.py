@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.adapters.content.store import ContentTooLarge
 from commonweal.learning.data import DataSource, InvalidData, LocalData, load_dataset
 from commonweal.learning.footprint import estimate_judging, estimate_training
 from commonweal.learning.weights import parameter_count, shapes_of
@@ -57,11 +58,20 @@ class LocalDataLibrary:
             local = load_dataset(self._source, spec)
             if spec.validation is None:
                 return local
-            data = self._fetcher.fetch(spec.validation, max_bytes=MAX_VALIDATION_BYTES)
+            data = self._fetcher.fetch(spec.validation, max_bytes=self._largest_set())
             # It is what is judged by besides: no part of the node's own data is kept back for that.
             return LocalData(local.to_judge_by(), parse_validation_set(data, spec))
+        except ContentTooLarge as error:
+            message = "its validation set is larger than this node takes: see jobs.max_memory_mib"
+            raise JobNotServed(message, **error.details) from error
         except InvalidData as error:
             raise JobNotServed(error.message, **error.details) from error
+
+    def _largest_set(self) -> int:
+        """It is held twice, and joined to the node's own data for training and for judging."""
+        if self._max_memory is None:
+            return MAX_VALIDATION_BYTES
+        return min(MAX_VALIDATION_BYTES, self._max_memory // 4)
 
 
 def require_consistent(spec: JobSpec, max_parameters: int) -> None:

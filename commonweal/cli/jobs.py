@@ -235,13 +235,15 @@ def describe_estimate(found: Estimate) -> dict[str, str]:
         f"{format_tokens(pools.trainers)} to trainers, {format_tokens(pools.validators)} to "
         f"validators, {format_tokens(pools.fee)} to the coordinator"
     )
-    samples = found.validation_bytes
+    samples = "" if found.validation is None else f"{found.validation}, once to each member"
+    if found.validation_bytes is not None:
+        samples = f"{format_bytes(found.validation_bytes)}, {samples}"
     return {
         "model": f"{found.parameters:,} parameters, {format_bytes(found.float32_update_bytes)}",
         "encoding": found.encoding,
         "update": f"at most {found.update_bytes:,} bytes, "
         f"{found.times_smaller:g} times smaller than float32",
-        **({"validation set": f"{format_bytes(samples)}, once to each member"} if samples else {}),
+        **({"validation set": samples} if samples else {}),
         "trainers": f"{fewest} to {most}; below, what both come to",
         "sent per round": _format_range(found.traffic_per_round.uploaded, format_bytes),
         "fetched per round": _format_range(found.traffic_per_round.fetched, format_bytes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +81,9 @@ def _read_npz(source: NpzSource) -> Dataset:
     try:
         with np.load(source.path, allow_pickle=False) as arrays:
             x, y = (_member(source, arrays, name) for name in (source.x, source.y))
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
+    except (TypeError, ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
         raise _invalid(source.path, f"not an npz file: {error}") from error
-    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y):
+    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or len(y) == 0:
         raise _invalid(source.path, f"shapes {x.shape} and {y.shape} are not rows and labels")
     features = _numbers(source.path, source.x, x.reshape(len(x), -1)).reshape(x.shape)
     return Dataset(features, _labels(source.path, source.y, y))

@@ -98,7 +98,7 @@ def test_what_sparse_updates_leave_out_survives_a_kill(network: AgentNetwork) ->
 
 def test_trainers_learn_from_a_shared_validation_set(network: AgentNetwork) -> None:
     few = Dataset(np.zeros((7, 64), np.float32), np.arange(7))
-    cid = network.store.put(encode_validation_set(few).content)
+    cid = network.store.put(encode_validation_set(few, SPEC.data).content)
     data = DataSpec(features=(64,), classes=10, validation=cid, share_validation=True)
     job = network.create_job(trainers=3, job_spec=SPEC.model_copy(update={"data": data}))
     agents = [network.add_agent(f"node-{i}", i, 3) for i in range(3)]

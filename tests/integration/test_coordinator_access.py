@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,7 +124,10 @@ def test_a_validation_set_goes_with_its_job_and_can_be_named_again(
     submit(coordinator, stage, job_file, tmp_path / "a")
     found = coordinator.http.get(f"/ipfs/{cid}", params={"format": "raw"})
     assert parse_validation_set(found.content, job_file.spec.data).y.tolist() == [1]
+    (stored,) = coordinator.folder.rglob(cid)
+    os.utime(stored, (0, 0))
     submit(coordinator, stage, write_job(tmp_path / "two.yaml", example, cid), tmp_path / "b")
+    assert stored.stat().st_mtime > time.time() - 60  # not to be collected before it is named
     nowhere = str(compute_cid(b"nowhere", "raw"))
     with pytest.raises(ContentNotFound):
         submit(coordinator, stage, write_job(tmp_path / "c.yaml", example, nowhere), tmp_path / "c")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from commonweal.cli.jobs import describe_estimate
 from commonweal.cli.output import format_bytes, format_duration
 from commonweal.estimating import (
     CREATE_GAS,
@@ -67,6 +68,13 @@ def test_a_validation_set_is_counted_if_its_samples_are_there() -> None:
     few = ValidationSet("a CID", bytes(1234))
     assert compute_estimate(job).validation_bytes is None
     assert compute_estimate(replace(job, validation=few)).validation_bytes == 1234
+    assert "validation set" not in describe_estimate(compute_estimate(job))
+    named = job.spec.data.model_copy(update={"validation": "a CID"})
+    named_job = replace(job, spec=job.spec.model_copy(update={"data": named}))
+    shown = describe_estimate(compute_estimate(named_job))
+    assert shown["validation set"] == "a CID, once to each member"
+    shown = describe_estimate(compute_estimate(replace(named_job, validation=few)))
+    assert shown["validation set"] == "1.2 kB, a CID, once to each member"
 
 
 def test_gas_is_what_the_bench_measured() -> None:

@@ -20,6 +20,7 @@ from commonweal.jobfile import (
 )
 from commonweal.learning.data import Dataset
 from commonweal.protocol.merkle import compute_allowlist_leaf, is_proven
+from commonweal.protocol.specs import DataSpec
 from commonweal.protocol.types import ZERO_DIGEST, Address, Digest
 from commonweal.validation_sets import encode_validation_set, parse_validation_set
 
@@ -187,7 +188,7 @@ def test_samples_become_a_set_that_the_spec_names(tmp_path: Path) -> None:
 
 def test_the_sets_cid_is_that_of_the_stored_content(tmp_path: Path) -> None:
     large = Dataset(np.zeros((2000, 300), np.float32), np.zeros(2000, np.int64))
-    found = encode_validation_set(large)
+    found = encode_validation_set(large, DataSpec(features=(300,), classes=2))
     assert EmbeddedStore(tmp_path).put(found.content) == found.cid
 
 
@@ -208,3 +209,45 @@ def test_files_are_read_for_a_file_alone(tmp_path: Path) -> None:
 def test_a_set_is_shared_only_if_there_is_one() -> None:
     (only,) = errors_of(JOB.replace("data:", "data:\n  share_validation: true"))
     assert only.startswith("job.yaml:7: data: share_validation without a validation set")
+
+
+@pytest.mark.parametrize(
+    ("validation", "reason"),
+    [
+        ("{kind: csv, path: none.csv, label: y}", "none.csv: no such file"),
+        ("{kind: csv, path: ../few.csv, label: y}", "../few.csv is not in the job file's folder"),
+        ("{kind: csv, path: /etc/passwd, label: y}", "/etc/passwd is not in the job file's folder"),
+        ("{kind: csv, path: empty.csv, label: y}", "n > 0"),
+        ("{kind: csv, path: few.csv, label: y, holdout: 0.5}", "leave holdout out"),
+        ("{kind: csv, path: few.csv}", "Field required"),
+        ("{kind: npz, path: array.npz}", "not an npz file"),
+        ("{kind: npz, path: damaged.npz}", "not an npz file"),
+        ("{kind: npz, path: empty.npz}", "are not rows and labels"),
+        ("{kind: npz, path: " + "n" * 300 + ".npz}", "File name too long"),
+        ("few.csv", "is not a CID"),
+        ("7", "should be a valid string"),
+    ],
+)
+def test_a_bad_validation_set_is_one_error_with_its_line(
+    tmp_path: Path, validation: str, reason: str
+) -> None:
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    for at in (tmp_path, folder):
+        (at / "few.csv").write_text("a,b,y\n1,2,0\n3,4,9\n")
+    (folder / "empty.csv").write_text("a,b,y\n")
+    x, y = np.zeros((4000, 2), np.float32), np.zeros(4000, np.int64)
+    np.save(folder / "array", x)
+    (folder / "array.npy").rename(folder / "array.npz")
+    np.savez(folder / "empty.npz", x=x[:0], y=y[:0])
+    np.savez_compressed(folder / "damaged.npz", x=x, y=y)
+    damaged = bytearray((folder / "damaged.npz").read_bytes())
+    damaged[60:70] = b"\xff" * 10
+    (folder / "damaged.npz").write_bytes(damaged)
+    written = SAMPLES.replace("{kind: csv, path: few.csv, label: y}", validation)
+    (folder / "job.yaml").write_text(written)
+    with pytest.raises(InvalidJobFile) as caught:
+        load_job_file(folder / "job.yaml")
+    (only,) = caught.value.message.splitlines()
+    assert ":8: data.validation" in only
+    assert reason in only

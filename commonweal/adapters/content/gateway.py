@@ -241,12 +241,13 @@ def upload_routes(
 def _store_block(store: ContentStore, cid: Cid, block: bytes) -> int:
     if not is_block_of(cid, block):
         raise ContentCorrupt(f"The bytes are not those of {cid}", cid=str(cid), size=len(block))
+    status = 200
     try:
         store.get_block(str(cid))
     except (ContentNotFound, ContentCorrupt):
-        store.put_block(block, cid.codec)
-        return 201
-    return 200
+        status = 201
+    store.put_block(block, cid.codec)  # also what is here: its grace begins anew
+    return status
 
 
 def _store_graph(store: ContentStore, root: Cid, car: bytes) -> int:

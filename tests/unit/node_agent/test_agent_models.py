@@ -46,6 +46,7 @@ from node_agent.trainer import LocalTrainer, derive_seed
 
 MODEL = LogisticModel(inputs=3, classes=2)
 SPEC = JobSpec(name="small", model=MODEL, data=DataSpec(features=(3,), classes=2))
+DIGITS = DataSpec(features=(64,), classes=10)
 PARENT = Digest(b"\x02" * 32)
 D0, D2, D5, D7 = (Digest(bytes([n]) * 32) for n in (0xA0, 0xA2, 0xA5, 0xA7))
 TRAINERS = {0: OTHERS[2], 2: OTHERS[0], 5: OTHERS[1], 7: ME}
@@ -235,6 +236,11 @@ def _save(**tensors: np.ndarray) -> bytes:
     return save(tensors)
 
 
+def _save_as_bfloat16() -> bytes:
+    header = b'{"x":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
+    return len(header).to_bytes(8, "little") + header + bytes(2)
+
+
 X, Y = np.ones((4, 3), np.float32), np.array([0, 1, 0, 1], np.int64)
 
 
@@ -256,6 +262,8 @@ def test_a_good_validation_set_is_read() -> None:
         _save(x=X, y=Y + 1),
         _save(x=X * np.float32(np.nan), y=Y),
         _save(x=X[:0], y=Y[:0]),
+        _save(x=X, y=np.array(1)),
+        _save_as_bfloat16(),
     ],
 )
 def test_a_bad_validation_set_is_refused(data: bytes) -> None:
@@ -268,8 +276,8 @@ def test_a_named_set_is_judged_by_and_trained_on_only_where_it_is_shared(
     store: EmbeddedStore, is_shared: bool
 ) -> None:
     few = Dataset(np.ones((5, 64), np.float32), np.array([0, 1, 2, 3, 9]))
-    cid = store.put(encode_validation_set(few).content)
-    data = DataSpec(features=(64,), classes=10, validation=cid, share_validation=is_shared)
+    cid = store.put(encode_validation_set(few, DIGITS).content)
+    data = DIGITS.model_copy(update={"validation": cid, "share_validation": is_shared})
     spec = JobSpec(name="digits", model=LogisticModel(inputs=64, classes=10), data=data)
     source = DigitsSource(part=DigitsPart(parts=20, index=3))
     own = load_dataset(source, data).to_judge_by()
@@ -279,6 +287,17 @@ def test_a_named_set_is_judged_by_and_trained_on_only_where_it_is_shared(
     assert (len(learnt), len(judged)) == (len(own) + 5 * is_shared, len(own) + 5)
     assert np.array_equal(judged.x[-5:], few.x)
     assert np.array_equal(learnt.y[: len(own)], own.y)
+
+
+def test_a_set_larger_than_the_node_takes_makes_its_job_not_served(store: EmbeddedStore) -> None:
+    many = Dataset(np.zeros((1000, 64), np.float32), np.zeros(1000, np.int64))
+    cid = store.put(encode_validation_set(many, DIGITS).content)
+    data = DIGITS.model_copy(update={"validation": cid})
+    spec = JobSpec(name="digits", model=LogisticModel(inputs=64, classes=10), data=data)
+    with closing(ContentFetcher(store, list)) as fetcher:
+        LocalDataLibrary(DigitsSource(), fetcher, max_memory=2**22).fetch(spec)
+        with pytest.raises(JobNotServed, match=r"jobs\.max_memory_mib"):
+            LocalDataLibrary(DigitsSource(), fetcher, max_memory=2**18).fetch(spec)
 
 
 def _norm(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
