@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -151,3 +152,12 @@ def test_rounds_are_spaced_when_there_are_many() -> None:
     assert len(_space(rounds)) <= 60
     assert _space(rounds)[0] == 499
     assert list(_space(rounds[:3])) == [2, 1, 0]
+
+
+def test_the_card_says_which_samples_all_learned_from(job: HonestJob) -> None:
+    facts = gather_of(job)
+    assert "validation set" not in render_card(facts)
+    shared = facts.spec.data.model_copy(update={"validation": "a CID", "share_validation": True})
+    spec = facts.spec.model_copy(update={"data": shared})
+    line = "| validation set | `a CID`, which trainers learned from too |\n| requester"
+    assert line in render_card(replace(facts, spec=spec))
