@@ -6,12 +6,12 @@ Every error names the line and the field. Nothing here knows the chain or the co
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from eth_utils.address import is_address, to_checksum_address
 from pydantic import (
     AfterValidator,
@@ -28,6 +28,7 @@ from pydantic import (
 from commonweal.errors import CommonwealError, InvalidInput
 from commonweal.learning.data import DataSource, InvalidData
 from commonweal.learning.encoding import update_size
+from commonweal.located_yaml import FieldError, FieldErrors, Node, compose, construct, locate
 from commonweal.protocol.merkle import compute_allowlist_leaf, compute_proof, compute_root
 from commonweal.protocol.specs import DataSpec, FileLink, JobSpec
 from commonweal.protocol.types import (
@@ -53,13 +54,6 @@ class InvalidJobFile(InvalidInput):
 
 class NotOnAllowlist(InvalidInput):
     code = "not-on-allowlist"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldError:
-    line: int
-    field: str
-    message: str
 
 
 def _parse_amount(value: object) -> int:
@@ -204,6 +198,7 @@ def compute_parameters(terms: Terms, *, spec: Digest, model: Digest, now: int) -
     )
 
 
+FindSamples = Callable[[DataSource, DataSpec], ValidationSet | None]
 _NamedOrThere = Annotated[
     Annotated[FileLink, Tag("cid")] | Annotated[DataSource, Tag("samples")],
     Discriminator(lambda value: "samples" if isinstance(value, dict | BaseModel) else "cid"),
@@ -229,146 +224,85 @@ def compute_job_schema() -> dict[str, Any]:
     }
 
 
-def load_job_file(path: Path) -> JobFile:
-    """Raises InvalidJobFile."""
+def load_job_file(path: Path, *, read_samples: bool = True) -> JobFile:
+    """`read_samples`: else a validation set whose samples lie elsewhere is left out, for those who
+    have the job file alone. Raises InvalidJobFile.
+    """
+
+    def find(source: DataSource, spec: DataSpec) -> ValidationSet | None:
+        return read_validation_set(source, path.parent, spec) if read_samples else None
+
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InvalidJobFile(f"{path}: {error.strerror}", path=str(path)) from None
-    return parse_job_file(data, name=str(path), folder=path.parent)
+    return parse_job_file(data, name=str(path), find_samples=find)
 
 
-def parse_job_file(data: bytes, *, name: str = "job.yaml", folder: Path | None = None) -> JobFile:
-    """`folder`: what paths are relative to; None: files are not read.
+def _refuse_samples(source: DataSource, spec: DataSpec) -> ValidationSet | None:
+    raise InvalidData("files are read by `weal job submit` only: give the CID of a stored set")
+
+
+def parse_job_file(
+    data: bytes, *, name: str = "job.yaml", find_samples: FindSamples = _refuse_samples
+) -> JobFile:
+    """`find_samples`: what makes a set of the samples that the file points to, or leaves them out.
 
     Raises InvalidJobFile, whose message has one line per error: `name:line: field: what`.
     """
     if len(data) > MAX_BYTES:
         raise InvalidJobFile(f"{name}: {len(data)} bytes, at most {MAX_BYTES}", size=len(data))
-    root = _compose(data, name)
     try:
-        parsed = _JobFileModel.model_validate(_construct(root, name))
+        return _parse(data, find_samples)
+    except FieldErrors as found:
+        raise _refuse(name, found.errors) from None
+
+
+def _parse(data: bytes, find_samples: FindSamples) -> JobFile:
+    root = compose(data)
+    try:
+        parsed = _JobFileModel.model_validate(construct(root))
     except ValidationError as error:
-        raise _refuse(name, [_locate(root, dict(each)) for each in error.errors()]) from None
-    spec, validation = _resolve(root, parsed, name, folder)
+        raise FieldErrors(*(locate(root, each) for each in error.errors())) from None
+    spec, validation = _resolve(root, parsed, find_samples)
     errors = [
         *_check_shapes(root, spec),
         *_check_update_size(root, spec),
         *_check_terms(root, parsed.terms),
     ]
     if errors:
-        raise _refuse(name, errors)
+        raise FieldErrors(*errors)
     return JobFile(spec, parsed.terms, validation)
 
 
 def _resolve(
-    root: yaml.Node, parsed: _JobFileModel, name: str, folder: Path | None
+    root: Node, parsed: _JobFileModel, find_samples: FindSamples
 ) -> tuple[JobSpec, ValidationSet | None]:
     """Samples that the file points to become a set's content, and in the spec its CID."""
     fields, source = parsed.model_dump(exclude={"terms"}), parsed.data.validation
     if source is None or isinstance(source, str):
         return JobSpec.model_validate(fields), None
     try:
-        validation = _read_samples(source, folder, parsed.data)
+        validation = find_samples(source, parsed.data)
     except CommonwealError as error:
-        at = {"loc": ("data", "validation"), "msg": error.message, "type": ""}
-        raise _refuse(name, [_locate(root, at)]) from None
-    fields["data"]["validation"] = validation.cid
+        raise FieldErrors(_point(root, ("data", "validation"), error.message)) from None
+    if validation is None:
+        fields["data"] |= {"validation": None, "share_validation": False}
+    else:
+        fields["data"]["validation"] = validation.cid
     return JobSpec.model_validate(fields), validation
 
 
-def _read_samples(source: DataSource, folder: Path | None, spec: DataSpec) -> ValidationSet:
-    if folder is None:
-        raise InvalidData("files are read by `weal job submit` only: give the CID of a stored set")
-    return read_validation_set(source, folder, spec)
+def _point(root: Node, loc: tuple[str, ...], message: str) -> FieldError:
+    return locate(root, {"loc": loc, "msg": message, "type": ""})
 
 
-def _compose(data: bytes, name: str) -> yaml.Node:
-    try:
-        root = yaml.compose(data, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark else 1
-        raise _refuse(name, [FieldError(line, "yaml", error.problem or "malformed")]) from None
-    except yaml.YAMLError as error:
-        raise _refuse(name, [FieldError(1, "yaml", str(error).splitlines()[0])]) from None
-    if not isinstance(root, yaml.MappingNode):
-        raise _refuse(name, [FieldError(1, "yaml", "a job file is a mapping of fields")])
-    return root
-
-
-def _construct(root: yaml.Node, name: str) -> Any:
-    seen: set[int] = set()
-
-    def build(node: yaml.Node, path: str) -> Any:
-        # An alias repeats a node: refused, since nested aliases grow without bound.
-        if id(node) in seen:
-            raise _refuse(
-                name, [FieldError(_line(node), path or "yaml", "aliases are not accepted")]
-            )
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            return build_mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [build(item, f"{path}.{i}") for i, item in enumerate(node.value)]
-        return construct_scalar(node, path)
-
-    def build_mapping(node: yaml.MappingNode, path: str) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for key, value in node.value:
-            field = f"{path}.{key.value}".lstrip(".")
-            if not isinstance(key, yaml.ScalarNode) or key.value in values:
-                raise _refuse(name, [FieldError(_line(key), field, "given twice")])
-            values[str(key.value)] = build(value, field)
-        return values
-
-    def construct_scalar(node: yaml.Node, path: str) -> Any:
-        loader = yaml.SafeLoader("")
-        try:
-            return loader.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            message = str(error).splitlines()[0]
-            raise _refuse(name, [FieldError(_line(node), path, message)]) from None
-        finally:
-            loader.dispose()
-
-    return build(root, "")
-
-
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _locate(root: yaml.Node, error: dict[str, Any]) -> FieldError:
-    """The line of the deepest node on the error's path; pydantic's union tags are skipped."""
-    node, line, field = root, _line(root), []
-    for part in error["loc"]:
-        child = _find_child(node, part)
-        if child is None:
-            if error["type"] in ("missing", "extra_forbidden") and part == error["loc"][-1]:
-                field.append(str(part))
-            continue
-        node, line = child
-        field.append(str(part))
-    return FieldError(
-        line, ".".join(field) or "yaml", str(error["msg"]).removeprefix("Value error, ")
-    )
-
-
-def _find_child(node: yaml.Node, part: object) -> tuple[yaml.Node, int] | None:
-    if isinstance(node, yaml.MappingNode):
-        return next(((v, _line(k)) for k, v in node.value if k.value == part), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part], _line(node.value[part])
-    return None
-
-
-def _check_shapes(root: yaml.Node, spec: JobSpec) -> list[FieldError]:
+def _check_shapes(root: Node, spec: JobSpec) -> list[FieldError]:
     """What single fields cannot say: model and data must speak of the same thing."""
     errors = []
     if spec.model.classes != spec.data.classes:
         message = f"{spec.data.classes}, but model.classes is {spec.model.classes}"
-        errors.append(_locate(root, {"loc": ("data", "classes"), "msg": message, "type": ""}))
+        errors.append(_point(root, ("data", "classes"), message))
     features, inputs = 1, 1
     for each in spec.data.features:
         features *= each
@@ -376,25 +310,24 @@ def _check_shapes(root: yaml.Node, spec: JobSpec) -> list[FieldError]:
         inputs *= each
     if features != inputs:
         message = f"{features} values per sample, but the model takes {inputs}"
-        errors.append(_locate(root, {"loc": ("data", "features"), "msg": message, "type": ""}))
+        errors.append(_point(root, ("data", "features"), message))
     return errors
 
 
-def _check_update_size(root: yaml.Node, spec: JobSpec) -> list[FieldError]:
+def _check_update_size(root: Node, spec: JobSpec) -> list[FieldError]:
     """Else every honest update would be invalid, and its trainer slashed."""
     size, limit = update_size(spec), spec.limits.max_update_bytes
     if size <= limit:
         return []
     message = f"{limit}, but an update has up to {size} bytes"
-    error = {"loc": ("limits", "max_update_bytes"), "msg": message, "type": ""}
-    return [_locate(root, error)]
+    return [_point(root, ("limits", "max_update_bytes"), message)]
 
 
-def _check_terms(root: yaml.Node, terms: Terms) -> list[FieldError]:
+def _check_terms(root: Node, terms: Terms) -> list[FieldError]:
     errors = []
 
     def refuse(field: str, message: str) -> None:
-        errors.append(_locate(root, {"loc": ("terms", field), "msg": message, "type": ""}))
+        errors.append(_point(root, ("terms", field), message))
 
     if terms.validator_share_bps + terms.coordinator_share_bps > 10_000:
         refuse("validator_share_bps", "with coordinator_share_bps more than 10000")
@@ -406,7 +339,7 @@ def _check_terms(root: yaml.Node, terms: Terms) -> list[FieldError]:
     return errors
 
 
-def _refuse(name: str, errors: list[FieldError]) -> InvalidJobFile:
+def _refuse(name: str, errors: Sequence[FieldError]) -> InvalidJobFile:
     lines = [f"{name}:{each.line}: {each.field}: {each.message}" for each in errors]
     details = [{"line": each.line, "field": each.field, "message": each.message} for each in errors]
     return InvalidJobFile("\n".join(lines), errors=details)

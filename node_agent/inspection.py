@@ -95,14 +95,15 @@ def show_data(
     from commonweal.jobfile import load_job_file
     from commonweal.learning.preview import preview_data
 
-    spec = load_job_file(job_file).spec.data if job_file else None
+    spec = load_job_file(job_file, read_samples=False).spec.data if job_file else None
     seen = preview_data(load_config(config).data, spec)
     if as_json:
         show(asdict(seen), as_json)
         return
     shape = " x ".join(map(str, seen.features))
     typer.echo(f"{seen.rows} rows of {shape} features from {seen.least:g} to {seen.greatest:g}; ")
-    typer.echo(f"{seen.holdout} of them are kept back to judge others by")
+    kept = f"{seen.holdout} of them are kept back to judge others by"
+    typer.echo(f"{kept}, where the job names no validation set")
     most = max(seen.labels.values())
     for label, count in seen.labels.items():
         typer.echo(f"  label {label:<6} {count:>8}  {'▇' * max(1, count * _BAR // most)}")

@@ -105,6 +105,14 @@ def test_data_are_held_against_a_job_file(
     job = Path(__file__).parents[3] / "examples" / "digits.yaml"
     status, out, _ = run(capsys, "data", "--config", str(config), "--job-file", str(job))
     assert (status, "They fit" in out) == (0, True)
+    # The requester's samples are not needed for that.
+    elsewhere = (
+        "data:\n  validation: {kind: csv, path: away.csv, label: y}\n  share_validation: true"
+    )
+    (tmp_path / "job.yaml").write_text(job.read_text().replace("\ndata:", "\n" + elsewhere))
+    named = str(tmp_path / "job.yaml")
+    status, out, _ = run(capsys, "data", "--config", str(config), "--job-file", named)
+    assert (status, "They fit" in out) == (0, True)
     (tmp_path / "rows.csv").write_text("a,y\n" + "1,0\n" * 9)
     change(config, data={"kind": "csv", "path": str(tmp_path / "rows.csv"), "label": "y"})
     status, _, err = run(capsys, "data", "--config", str(config), "--job-file", str(job))
