@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import os
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
 from commonweal import AsyncClient, answers
 from commonweal.adapters.chain import Block
-from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.deployment import CONTRACTS, Deployment
 from commonweal.client import (
     AnswerUnreadable,
@@ -31,18 +27,13 @@ from commonweal.client import (
     OfferTimeout,
     fetch_job_model,
     sign_offer,
-    store_job_content,
 )
 from commonweal.coordinator_errors import CoordinatorError, CoordinatorUnreachable
-from commonweal.jobfile import InvalidJobFile, JobFile, compute_parameters, load_job_file
-from commonweal.learning.data import Dataset, InvalidData
+from commonweal.jobfile import compute_parameters, load_job_file
 from commonweal.learning.weights import ModelTooLarge
 from commonweal.protocol.events import EventRef, RoundFinalised
-from commonweal.protocol.manifests import decode_manifest, manifest_cid
 from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer, recover_compact
-from commonweal.protocol.specs import DataSpec
 from commonweal.protocol.types import Address, Digest
-from commonweal.validation_sets import ValidationSet, encode_validation_set
 
 EXAMPLE = load_job_file(Path(__file__).resolve().parents[2] / "examples" / "digits.yaml")
 ACCOUNT = Account.from_key("0x" + "11" * 32)
@@ -270,60 +261,6 @@ def test_offer_as_json_is_what_the_coordinator_reads() -> None:
     offer = make_offer()
     form = OfferForm.model_validate(json.loads(json.dumps(offer.to_json())))
     assert form.parameters.to_parameters() == offer.parameters
-
-
-def test_content_of_a_job_is_stored_whole(tmp_path: Path) -> None:
-    store = EmbeddedStore(tmp_path)
-    spec, model = store_job_content(EXAMPLE, store)
-    assert decode_manifest(store.get_block(manifest_cid(spec))) == EXAMPLE.spec
-    assert store.has(manifest_cid(model))
-
-
-def make_validation_set() -> ValidationSet:
-    few = Dataset(np.zeros((2, 64), np.float32), np.array([1, 2]))
-    return encode_validation_set(few, EXAMPLE.spec.data)
-
-
-def name_validation_set(few: ValidationSet) -> JobFile:
-    data = DataSpec.model_validate(EXAMPLE.spec.data.model_dump() | {"validation": few.cid})
-    return replace(EXAMPLE, spec=EXAMPLE.spec.model_copy(update={"data": data}))
-
-
-def test_a_validation_set_is_stored_and_held_with_its_job(tmp_path: Path) -> None:
-    few = make_validation_set()
-    job_file = name_validation_set(few)
-    store = EmbeddedStore(tmp_path)
-    with pytest.raises(InvalidJobFile, match=few.cid):
-        store_job_content(job_file, store)
-    spec, _ = store_job_content(replace(job_file, validation=few), store)
-    store.pin(manifest_cid(spec))
-    store.collect_garbage(grace_seconds=0)
-    assert store.get(few.cid, max_bytes=10_000) == few.content
-    assert store_job_content(job_file, store)[0] == spec
-
-
-def test_a_set_that_lay_there_for_long_is_not_collected_from_under_its_job(tmp_path: Path) -> None:
-    few, store = make_validation_set(), EmbeddedStore(tmp_path)
-    store.unpin(store.put(few.content))
-    for block in (tmp_path / "blocks").rglob("*"):
-        os.utime(block, (NOW, NOW))
-    store_job_content(name_validation_set(few), store)
-    store.collect_garbage(grace_seconds=3600)
-    assert store.has(few.cid)
-
-
-def test_a_job_that_is_never_offered_is_collected(tmp_path: Path) -> None:
-    store = EmbeddedStore(tmp_path)
-    store_job_content(replace(EXAMPLE, validation=make_validation_set()), store)
-    store.collect_garbage(grace_seconds=-1)
-    assert store.compute_fill() == 0
-
-
-def test_what_is_named_as_a_set_and_is_none_is_refused(tmp_path: Path) -> None:
-    few, store = make_validation_set(), EmbeddedStore(tmp_path)
-    other = replace(few, cid=store.put(b"no set at all"))
-    with pytest.raises(InvalidData, match="not safetensors"):
-        store_job_content(name_validation_set(other), store)
 
 
 def make_offer_state(state: str, **more: object) -> dict[str, object]:
