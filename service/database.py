@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from commonweal.errors import InvalidInput, Unavailable
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+_SQLITE_WAIT_SECONDS = 10
 _MIGRATION_LOCK = 0x57_45_41_4C_00_01  # among this database's advisory locks
 
 
@@ -70,6 +73,22 @@ def _wait_for_others(connection: Connection) -> None:
 
 def _configure_sqlite(connection: Any, _: object) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "busy_timeout=10000", "synchronous=NORMAL"):
-        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute(f"PRAGMA busy_timeout={_SQLITE_WAIT_SECONDS * 1000}")
+    # Of two who change a new database's journal at once one is refused without the wait above.
+    _retry_while_busy(cursor.execute, "PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _is_busy(error: BaseException) -> bool:
+    if not isinstance(error, sqlite3.OperationalError):
+        return False
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
+_retry_while_busy = Retrying(
+    stop=stop_after_delay(_SQLITE_WAIT_SECONDS),
+    wait=wait_random(0.005, 0.05),
+    retry=retry_if_exception(_is_busy),
+    reraise=True,
+)

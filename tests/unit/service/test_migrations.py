@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -35,6 +38,18 @@ def test_those_that_start_at_the_same_time_wait_for_each_other(database_url: str
     engine = open_engine(database_url)
     assert {*metadata.tables} <= set(inspect(engine).get_table_names())
     engine.dispose()
+
+
+def test_who_finds_a_new_database_locked_waits_to_change_its_journal(tmp_path: Path) -> None:
+    path = tmp_path / "database.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, other.rollback)
+    release.start()
+    with open_engine(f"sqlite:///{path}").connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    release.join()
+    other.close()
 
 
 def test_migrating_twice_is_harmless(database: Engine) -> None:
