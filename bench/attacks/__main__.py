@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -27,6 +27,7 @@ from bench.attacks.liars import LIES
 from bench.attacks.network import Network, Plan, Result, TrainingCache
 from bench.attacks.tasks import Skew, make_task
 from bench.fingerprint import fingerprint_judging
+from bench.workers import open_pool
 from commonweal.protocol.specs import ScoringSpec
 
 TRAINERS = 20
@@ -129,7 +130,7 @@ def _with_baselines(runs: Sequence[Run]) -> list[Run]:
 
 
 def _execute(runs: Sequence[Run], options: argparse.Namespace) -> Iterator[tuple[Run, Result]]:
-    with ProcessPoolExecutor(options.jobs) as pool:
+    with open_pool(options.jobs) as pool:
         futures = {pool.submit(execute, run, options.data): run for run in runs}
         for done, future in enumerate(as_completed(futures), 1):
             run, result = futures[future], future.result()
@@ -141,9 +142,6 @@ def _execute(runs: Sequence[Run], options: argparse.Namespace) -> Iterator[tuple
 
 
 def execute(run: Run, data: Path | None) -> Result:
-    import torch
-
-    torch.set_num_threads(1)
     cache = _prepare(run.dataset, run.alpha, run.seed, run.skew, data)
     spec = cache.task.spec
     scoring = spec.scoring.model_copy(update={"rule": run.rule})

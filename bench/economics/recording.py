@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from bench.attacks.network import Network, Plan
 from bench.attacks.tasks import Task, make_task
 from bench.fingerprint import fingerprint_judging
+from bench.workers import open_pool
 from commonweal.learning.scoring import Candidate, ScoringMemory, recall_round, score_updates
 from commonweal.protocol.types import Address, Score
 from commonweal.protocol.verdicts import tally
@@ -101,9 +101,6 @@ class Recorder(Network):
 
 def record(scene: Scene) -> Recording:
     """Half a minute for twenty rounds."""
-    import torch
-
-    torch.set_num_threads(1)
     task = make_task("digits", ALPHA, scene.seed, TRAINER_COUNT, None)
     recorder = Recorder(task, scene)
     for round_ in range(1, scene.rounds + 1):
@@ -121,7 +118,7 @@ def collect(scenes: Sequence[Scene], cache: Path, jobs: int) -> dict[Scene, Reco
     """Reads what `cache` has, records the rest, and keeps it there."""
     kept = _read(cache)
     missing = [scene for scene in sorted(set(scenes)) if scene not in kept]
-    with ProcessPoolExecutor(jobs) as pool:
+    with open_pool(jobs) as pool:
         for recording in pool.map(record, missing):
             kept[recording.scene] = recording
             _write(cache, kept)

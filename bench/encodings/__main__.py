@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from bench.encodings.federation import Result, Setting, run
 from bench.encodings.report import Row, compare_encodings, compare_phases, plot
 from bench.encodings.settings import encoding_settings, phase_settings
 from bench.encodings.tasks import find_data, make_task
+from bench.workers import open_pool
 from commonweal.cli.output import print_error, print_json
 from commonweal.errors import CommonwealError
 
@@ -94,7 +95,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 def _execute(
     dataset: str, runs: Sequence[tuple[Setting, int]], options: argparse.Namespace
 ) -> Iterator[tuple[Key, Result]]:
-    with ProcessPoolExecutor(options.jobs) as pool:
+    with open_pool(options.jobs) as pool:
         futures = {pool.submit(execute, dataset, *each, options.data): each for each in runs}
         for done, future in enumerate(as_completed(futures), 1):
             (setting, seed), result = futures[future], future.result()
