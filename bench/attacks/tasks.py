@@ -24,7 +24,6 @@ from commonweal.learning.data import (
 )
 from commonweal.protocol.cids import compute_cid
 from commonweal.protocol.specs import (
-    AggregationSpec,
     DataSpec,
     JobSpec,
     MlpModel,
@@ -35,21 +34,9 @@ from commonweal.protocol.specs import (
 Skew = Literal["label", "quantity", "feature"]
 
 CLASSES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How far a job goes in a round, and for how many. On Fashion-MNIST, whose nodes take more
-    steps, the model swings with a server's learning rate of 2.
-    """
-
-    epochs: int
-    learning_rate: float
-    server_learning_rate: float
-    rounds: int
-
-
-PACES = {"digits": Pace(5, 0.5, 2.0, 20), "fashion": Pace(2, 0.1, 1.0, 15)}
+ROUNDS = {"digits": 25, "fashion": 15}
+# A trainer's epochs in a round, and its learning rate.
+_TRAINING = {"digits": (5, 0.5), "fashion": (2, 0.1)}
 # Samples that the job names: all learn from them and judge by them, and attackers know them.
 VALIDATION = {"digits": 100, "fashion": 200}
 FASHION_FOLDERS = (Path("/usr/share/datasets/fashion-mnist"), Path("data/fashion-mnist"))
@@ -92,7 +79,7 @@ def make_task(
     spec = _spec(dataset, pool.x.shape[1], validation, seed)
     dealt = deal(rest, trainers, skew, alpha, seed)
     parts = tuple(LocalData(part, validation) for part in dealt)
-    return Task(spec, parts, test, PACES[dataset].rounds)
+    return Task(spec, parts, test, ROUNDS[dataset])
 
 
 def _load_digits(seed: int) -> Dataset:
@@ -107,21 +94,20 @@ def _keep_apart(pool: Dataset, size: int, seed: int) -> tuple[Dataset, Dataset]:
 
 
 def _spec(name: str, inputs: int, shared: Dataset, seed: int) -> JobSpec:
-    pace = PACES[name]
+    epochs, learning_rate = _TRAINING[name]
     validation = compute_cid(save({"x": shared.x, "y": shared.y}), "raw")
     return JobSpec(
         name=name,
         model=MlpModel(inputs=inputs, hidden=(64,), classes=CLASSES),
         training=TrainingSpec(
             loss="balanced-cross-entropy",
-            learning_rate=pace.learning_rate,
-            epochs=pace.epochs,
+            learning_rate=learning_rate,
+            epochs=epochs,
             batch_size=32,
             clip_norm=2.0,
             seed=seed,
         ),
-        aggregation=AggregationSpec(server_learning_rate=pace.server_learning_rate),
-        scoring=ScoringSpec(reference_epochs=pace.epochs),
+        scoring=ScoringSpec(reference_epochs=epochs),
         data=DataSpec(
             features=(inputs,),
             classes=CLASSES,
