@@ -12,8 +12,11 @@ from enum import IntEnum, IntFlag
 from functools import cache, lru_cache
 from typing import Any, TypeVar, cast, get_type_hints
 
-from eth_abi.abi import decode, encode
+from eth_abi.abi import encode
+from eth_abi.codec import ABIDecoder
+from eth_abi.decoding import StringDecoder
 from eth_abi.exceptions import DecodingError, EncodingError
+from eth_abi.registry import BaseEquals, registry
 from eth_utils.abi import (
     collapse_if_tuple,
     event_abi_to_log_topic,
@@ -56,6 +59,27 @@ class InvalidCall(InvalidInput):
     code = "invalid-call"
 
 
+class _TextDecoder(StringDecoder):
+    """Contracts take any bytes for a string, and whoever reads a log must get past it: what is not
+    UTF-8 becomes U+FFFD, and so does NUL, which PostgreSQL cannot keep.
+    """
+
+    @staticmethod
+    def decoder_fn(data: bytes, _errors: str = "") -> str:
+        return data.decode(errors="replace").replace("\0", "\ufffd")
+
+
+def _make_decoder() -> ABIDecoder:
+    tolerant = registry.copy()  # type: ignore[no-untyped-call]
+    tolerant.unregister_decoder("string")
+    is_string = BaseEquals("string")  # type: ignore[no-untyped-call]
+    tolerant.register_decoder(is_string, _TextDecoder, label="string")
+    return ABIDecoder(tolerant)
+
+
+_decode = _make_decoder().decode
+
+
 class FunctionCodec:
     """One function of one contract."""
 
@@ -74,7 +98,7 @@ class FunctionCodec:
 
     def decode(self, data: bytes) -> Any:
         """The value itself for one return value, a tuple for several; structs are dicts."""
-        values = decode(self._outputs, data)
+        values = _decode(self._outputs, data)
         named = [_convert(abi, value) for abi, value in zip(self._components, values, strict=True)]
         return named[0] if len(named) == 1 else tuple(named)
 
@@ -118,7 +142,7 @@ class _EventCodec:
         self._fields = [(to_snake_case(entry["name"]), entry) for entry in indexed + plain]
 
     def decode(self, words: Sequence[bytes], data: bytes, ref: EventRef) -> ChainEvent:
-        values = decode(self._indexed, b"".join(words)) + decode(self._plain, data)
+        values = _decode(self._indexed, b"".join(words)) + _decode(self._plain, data)
         named = zip(self._fields, values, strict=True)
         fields = {name: _convert(entry, value) for (name, entry), value in named}
         return build(self._kind, {"ref": ref, **fields})
@@ -129,7 +153,7 @@ def decode_revert(data: bytes) -> ContractReverted:
     if abi is None:
         return ContractReverted(f"0x{data[:4].hex()}" if data else "")
     try:
-        values = decode([collapse_if_tuple(entry) for entry in abi["inputs"]], data[4:])
+        values = _decode([collapse_if_tuple(entry) for entry in abi["inputs"]], data[4:])
     except DecodingError:
         return ContractReverted(abi["name"])
     named = zip(abi["inputs"], values, strict=True)

@@ -10,6 +10,9 @@ from dataclasses import replace
 import pytest
 from contracts_stage import Stage, Worker
 from coordinator_stage import Coordinator, Troupe, recruit, wait_for
+from eth_abi.abi import encode
+from eth_account.signers.local import LocalAccount
+from eth_utils.crypto import keccak
 
 from commonweal.adapters.keystore import store_key
 
@@ -119,3 +122,29 @@ def test_a_start_that_cannot_work_says_why(coordinator: Coordinator, another: Co
         assert last.startswith(f"{code}: "), done.stderr
         assert set(numbers.get(code, ())) <= set(re.findall(r"\d+", last)), last
         assert "Traceback" not in done.stderr
+
+
+def test_an_announcement_that_is_no_text_stops_nobody(
+    stage: Stage, coordinator: Coordinator
+) -> None:
+    worker = stage.worker()
+    fields = encode(["address", "bytes", "bytes32"], [worker.provider, b"http://\xff\0", bytes(32)])
+    send_raw(stage, worker.owner, "ProviderRegistry", "announce(address,string,bytes32)", fields)
+    path = f"/v1/providers/{worker.provider}"
+    wait_for(lambda: coordinator.get(path)["endpoint"] == "http://\ufffd\ufffd", what="following")
+    assert coordinator.get("/health")["lag"] == 0
+
+
+def send_raw(stage: Stage, who: LocalAccount, contract: str, signature: str, fields: bytes) -> None:
+    """What no encoder of ours would send."""
+    eth = stage.reader.web3.eth
+    transaction = {
+        "to": stage.deployment[contract],
+        "data": keccak(text=signature)[:4] + fields,
+        "gas": 200_000,
+        "gasPrice": eth.gas_price * 2,
+        "nonce": eth.get_transaction_count(who.address),
+        "chainId": eth.chain_id,
+    }
+    sent = eth.send_raw_transaction(who.sign_transaction(transaction).raw_transaction)
+    assert eth.wait_for_transaction_receipt(sent)["status"] == 1

@@ -17,7 +17,13 @@ from commonweal.adapters.codec import (
     to_snake_case,
 )
 from commonweal.adapters.deployment import CONTRACTS, load_abi
-from commonweal.protocol.events import EVENT_TYPES, EventRef, MemberJoined, PhaseStarted
+from commonweal.protocol.events import (
+    EVENT_TYPES,
+    EventRef,
+    MemberJoined,
+    PhaseStarted,
+    ProviderAnnounced,
+)
 from commonweal.protocol.types import Phase, Role
 
 REF = EventRef(1, bytes(32), bytes(32), 0, 1_000)
@@ -109,6 +115,20 @@ def test_enums_are_enums():
     event = decode_log(topics, encode(["uint8", "uint64"], [3, 99]), REF)
     assert isinstance(event, PhaseStarted)
     assert (event.phase, event.ends_at) == (Phase.BALLOT_COMMIT, 99)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "read"),
+    [(b"http://\xff", "http://\ufffd"), (b"a\0b", "a\ufffdb"), ("http://ä".encode(), "http://ä")],
+)
+def test_a_string_may_hold_any_bytes(endpoint, read):
+    """Contracts take them, and one that cannot be read would stop whoever follows the chain."""
+    topics = [event_topics()["ProviderAnnounced"], bytes(12) + bytes.fromhex("11" * 20)]
+    event = decode_log(topics, encode(["bytes", "bytes32"], [endpoint, bytes(32)]), REF)
+    assert isinstance(event, ProviderAnnounced)
+    assert event.endpoint == read
+    data = keccak(text="Error(string)")[:4] + encode(["bytes"], [endpoint])
+    assert decode_revert(data).arguments == {"message": read}
 
 
 def test_strange_logs_are_passed_over():
