@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import secrets
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 
 from commonweal.errors import InvalidInput
 
-COPY_COSINE = 0.997
-# Honest updates of one member exceed 0.997 from round to round when its data are few and of one
-# or two classes (an exact copy: 1).
+# Honest updates exceed 0.997: of one member from round to round when its data are few and of one or
+# two classes, of all when theirs are many and alike and the model is small (an exact copy: 1).
 _RESENT_COSINE = 0.9995
+_SAME_COSINE = 0.99999
 _FEW = 4  # updates, from which on the usual distance between them can be told
 _ALIKE = 0.03
 _OPPOSITE = 0.5
@@ -30,6 +31,18 @@ WIDTH = 1024
 _ROUNDS_KEPT = 8
 _AT_ONCE = 2**15  # coordinates, so that they stay in the processor's cache
 _RECORD = np.dtype([("round", "<i8"), ("member", "<i8"), ("base", "S32")])
+
+# RuntimeError: an encrypted entry, or one compressed in a way that is not known.
+_UNREADABLE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    BadZipFile,
+    zlib.error,
+)
 
 Sketches = NDArray[np.float32]
 
@@ -85,7 +98,7 @@ class ScoringMemory:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 return cls._of({name: arrays[name] for name in arrays.files})
-        except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as error:
+        except _UNREADABLE as error:
             raise InvalidMemory(f"not a scoring memory: {error}", bytes=len(data)) from error
 
     @classmethod
@@ -161,10 +174,10 @@ def _nearness(sketches: Sketches) -> float:
     lower quartile, so that many copies do not make copies usual.
     """
     if len(sketches) < _FEW:
-        return COPY_COSINE
+        return _RESENT_COSINE
     pairs = (sketches @ sketches.T)[np.triu_indices(len(sketches), 1)]
     usual = min(max(float(np.quantile(pairs, 0.25)), 0.0), 1.0)
-    return min(COPY_COSINE, 1.0 - _ALIKE * (1.0 - usual))
+    return min(_SAME_COSINE, 1.0 - _ALIKE * (1.0 - usual))
 
 
 def _has_above(cosines: NDArray[np.float32], limit: float) -> bool:

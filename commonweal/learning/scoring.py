@@ -40,7 +40,7 @@ from commonweal.learning.memory import (
     recall_verdicts,
     remember,
 )
-from commonweal.learning.training import train
+from commonweal.learning.training import TrainingDiverged, train
 from commonweal.learning.triggers import find_triggered
 from commonweal.learning.weights import Weights, hash_weights
 from commonweal.protocol.specs import JobSpec
@@ -307,10 +307,16 @@ def _usual_norm(norms: Values, trust: Values) -> float:
 
 
 def _train_reference(spec: JobSpec, parent: Weights, data: Dataset, seed: int) -> Vectors:
-    """The direction in which this validator's own data move the model, a unit vector (d,)."""
+    """The direction in which this validator's own data move the model, a unit vector (d,).
+
+    Zero where they move it to no number: then no update is of use, and the seat still votes.
+    """
     length = {"epochs": spec.scoring.reference_epochs, "steps": None}
     training = spec.training.model_copy(update=length)
-    result = train(spec.model_copy(update={"training": training}), parent, data, seed=seed)
+    try:
+        result = train(spec.model_copy(update={"training": training}), parent, data, seed=seed)
+    except TrainingDiverged:
+        return np.zeros(sum(tensor.size for tensor in parent.values()), np.float32)
     delta = compute_delta(result.weights, parent)
     reference: Vectors = flatten([delta], parent, [compute_norm(delta)])[0]
     return reference

@@ -275,6 +275,15 @@ def test_by_each_rule_what_is_not_new_or_nothing_is_not_paid(honest, local, rule
     assert [scores[member] for member in (2, 7, 8, 9)] == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("size", [1e30, 3e38])
+def test_by_each_rule_a_model_that_nobody_can_train_leaves_a_ballot(honest, local, rule, size):
+    """A seat that fell silent would be slashed for what the job's requester made."""
+    parent = {name: np.full_like(tensor, size) for name, tensor in PARENT.items()}
+    scores, _ = score_updates(by_rule(rule), parent, honest, local, MEMORY, seed=1)
+    assert scores == dict.fromkeys(HONEST, 0)
+
+
 def test_leave_one_out_pays_no_effect_that_may_be_chance(honest, local, monkeypatch):
     effects = np.array([8.0, 2.1, 1.9, 0.1])
     monkeypatch.setattr(
@@ -349,7 +358,22 @@ def test_memory_survives_being_written_and_read(honest, local):
     assert score_updates(SPEC, PARENT, candidates, local, restored, seed=2)[0] == {9: 0}
 
 
-@pytest.mark.parametrize("damage", [lambda d: b"", lambda d: d[:-30], lambda d: b"\x80\x04."])
+def change_entry(archive: bytes, offset: int, value: int) -> bytes:
+    """Of the first entry of a zip's directory."""
+    at = archive.index(b"PK\x01\x02") + offset
+    return archive[:at] + bytes([value]) + archive[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda d: b"",
+        lambda d: d[:-30],
+        lambda d: b"\x80\x04.",
+        lambda d: change_entry(d, 8, 1),  # encrypted
+        lambda d: change_entry(d, 10, 99),  # compressed in a way that nobody knows
+    ],
+)
 def test_damaged_memory_is_refused(honest, local, damage):
     with pytest.raises(InvalidMemory):
         ScoringMemory.from_bytes(damage(MEMORY.to_bytes()))
