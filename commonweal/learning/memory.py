@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import secrets
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from zipfile import BadZipFile
@@ -190,10 +190,16 @@ def remember(
     members: Sequence[int],
     sketches: Sketches,
     base: bytes,
+    copies: Iterable[int] = (),
 ) -> ScoringMemory:
-    """The memory after a round; `members`: those whose updates were new. Forgets old sketches."""
+    """The memory after a round; `members`: those whose updates were new.
+
+    Forgets old sketches, but not those of `copies`: who sends what it sent before would only have
+    to wait.
+    """
     records = np.array([(memory.rounds, member, base) for member in members], _RECORD)
-    kept = memory.records["round"] > memory.rounds - _ROUNDS_KEPT
+    recent = memory.records["round"] > memory.rounds - _ROUNDS_KEPT
+    kept = recent | np.isin(memory.records["member"], list(copies))
     return ScoringMemory(
         key=memory.key,
         rounds=memory.rounds + 1,

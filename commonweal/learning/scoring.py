@@ -149,7 +149,7 @@ def score_updates(
         scores = _score_by_one_thing(spec, parent, view, copies, local, seed)
     fresh = [at for at, member in enumerate(view.members) if member not in copies]
     kept = tuple(view.members[at] for at in fresh)
-    after = remember(memory, standing, kept, sketches[fresh], base)
+    after = remember(memory, standing, kept, sketches[fresh], base, copies)
     return {**view.faults, **scores}, after
 
 

@@ -385,3 +385,12 @@ def test_memory_forgets_after_some_rounds(honest, local):
         updates = [candidate(0, noise(round_))]
         _, memory = score_updates(SPEC, PARENT, updates, local, memory, seed=round_)
     assert len(memory.sketches) == len(memory.records) == 8
+
+
+def test_who_sends_the_same_for_ever_is_not_forgotten(local):
+    memory, parent = MEMORY, PARENT
+    for round_ in range(11):
+        sent = [candidate(0, train_delta(round_, parent)), candidate(9, train_delta(99))]
+        scores, memory = score_updates(SPEC, parent, sent, local, memory, seed=round_)
+        assert (scores[9] > 0) == (round_ == 0)
+        parent = {name: tensor + np.float32(1e-3) for name, tensor in parent.items()}
