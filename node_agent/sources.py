@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.adapters.http import is_endpoint
 from commonweal.errors import CommonwealError
 from commonweal.protocol.types import Address
 from node_agent.chainlog import ChainLog
 
 log = structlog.get_logger(__name__)
-_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
-MAX_ENDPOINT = 256
 _KEPT_SECONDS = 2.0  # of announcements: each update fetched would look at the chain anew
 
 
@@ -55,10 +53,6 @@ class ContentSources:
             if provider != self._provider and is_endpoint(announcement.endpoint)
         )
         self._read_at = self._clock()
-
-
-def is_endpoint(text: str) -> bool:
-    return len(text) <= MAX_ENDPOINT and _URL.fullmatch(text) is not None
 
 
 class Publisher:

@@ -6,6 +6,7 @@ days.
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,10 @@ import httpx
 
 _READ_SECONDS, _CONNECT_SECONDS = 10.0, 3.0
 _WRITE_BYTES = 64 * 2**10
+_MAX_ENDPOINT = 256
+# What httpx lets through for an address that cannot be dialled; a UnicodeError is a ValueError.
+UNDIALLABLE = (httpx.InvalidURL, ValueError, OverflowError)
+_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
@@ -27,12 +32,29 @@ def open_client() -> httpx.Client:
     return httpx.Client(transport=_Transport(), trust_env=False, timeout=timeout)
 
 
+def is_endpoint(text: str) -> bool:
+    """Whether it can be dialled at all: a plain http address, its host's labels and its port."""
+    if len(text) > _MAX_ENDPOINT or _URL.fullmatch(text) is None:
+        return False
+    try:
+        url = httpx.URL(text)
+        url.raw_host.decode().encode("idna")  # as sockets do; reading `host` decodes xn-- labels
+        return url.host != "" and (url.port is None or 0 < url.port < 2**16)
+    except UNDIALLABLE:
+        return False
+
+
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """What this thread exchanges meanwhile ends in time, or with httpx.TimeoutException."""
+    """What this thread exchanges meanwhile ends in time, or with httpx.TimeoutException.
+
+    An address that cannot be dialled is an httpx.ConnectError, as if nobody answered there.
+    """
     token = _deadline.set(time.monotonic() + seconds)
     try:
         yield
+    except UNDIALLABLE as error:
+        raise httpx.ConnectError(f"the address cannot be dialled: {error}") from error
     finally:
         _deadline.reset(token)
 

@@ -132,7 +132,7 @@ class SignIn:
         limits: dict[str, Any] = {"seconds": _SECONDS, "most_bytes": _ANSWER_BYTES}
         try:
             return request(self._client, "POST", url, json=body, **limits)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             message = f"{url} does not answer: {error or type(error).__name__}"
             raise CoordinatorUnreachable(message, url=url) from error
 

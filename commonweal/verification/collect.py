@@ -5,6 +5,7 @@ from __future__ import annotations
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.content.store import ContentStore
+from commonweal.adapters.http import is_endpoint
 from commonweal.errors import NotFound
 from commonweal.learning.weights import DEFAULT_MAX_MODEL_BYTES
 from commonweal.protocol.events import (
@@ -61,14 +62,14 @@ def _fetch_randaos(reader: ChainReader, events: tuple[object, ...]) -> dict[int,
 
 
 def fetch_sources(reader: ChainReader, job: int) -> list[str]:
-    """The addresses that the job's members last announced on chain."""
+    """The addresses that the job's members last announced on chain, as far as they are any."""
     head = reader.fetch_head().number
     members = {member.provider for member in reader.fetch_members(job, head)}
     endpoints: dict[str, str] = {}
     for event in reader.fetch_events(reader.deployment.deployed_block, head):
         if isinstance(event, ProviderAnnounced) and event.provider in members:
             endpoints[event.provider] = event.endpoint
-    return list(dict.fromkeys(url for url in endpoints.values() if url))
+    return list(dict.fromkeys(url for url in endpoints.values() if is_endpoint(url)))
 
 
 def verify_job(

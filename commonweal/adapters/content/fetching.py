@@ -204,7 +204,7 @@ class ContentFetcher:
                 return self._read_bounded(response, cid, source, limit)
         except httpx.TimeoutException as error:
             raise self._stalled(cid, source) from error
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except (httpx.HTTPError, httpx.StreamError) as error:
             raise ContentUnreachable(
                 f"{source} did not give {cid}", cid=str(cid), source=source, cause=str(error)
             ) from error
@@ -308,7 +308,7 @@ class ContentFetcher:
                 content=body,
                 headers=headers,
             )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             raise Unavailable("The peer does not answer", target=url, cause=str(error)) from error
 
     def close(self) -> None:

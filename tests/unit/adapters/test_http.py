@@ -11,9 +11,17 @@ from contextlib import contextmanager, suppress
 import httpx
 import pytest
 
-from commonweal.adapters.http import open_client, request
+from commonweal.adapters.http import is_endpoint, open_client, request
 
 Behaviour = Callable[[socket.socket], None]
+UNDIALLED = (
+    "http://a..b",
+    "http://.",
+    f"http://{'a' * 64}.example",
+    "http://xn--a",
+    "http://127.0.0.1:99999999999999999999",
+    "http://[::1",
+)
 
 
 @contextmanager
@@ -91,3 +99,38 @@ def test_an_answer_in_time_arrives() -> None:
     with serving(_answer(b"content")) as url, open_client() as client:
         response = request(client, "GET", url, seconds=2, most_bytes=7)
     assert (response.status_code, response.content) == (200, b"content")
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("http://10.0.0.1:9000", True),
+        ("http://[::1]:9000/", True),
+        ("https://node.example/path", True),
+        ("http://xn--mnchen-3ya.example", True),
+        ("", False),
+        ("file:///etc/passwd", False),
+        ("ftp://node", False),
+        ("http://user:secret@node", False),
+        ("http://node/?q=1", False),
+        ("http://node/#x", False),
+        ("http://no de", False),
+        ("http://" + "a" * 300, False),
+        ("0x" + "a1" * 20, False),
+        ("http://:9000", False),
+        ("http://[zz]", False),
+        ("http://1.2.3.999", False),
+        ("http://node:0", False),
+        ("http://node:65536", False),
+        ("http://node/\x01", False),
+        *((text, False) for text in UNDIALLED),
+    ],
+)
+def test_only_plain_http_addresses_that_can_be_dialled_are_endpoints(text: str, good: bool) -> None:
+    assert is_endpoint(text) is good
+
+
+@pytest.mark.parametrize("url", UNDIALLED)
+def test_what_cannot_be_dialled_is_as_if_nobody_answered(url: str) -> None:
+    with open_client() as client, pytest.raises(httpx.ConnectError):
+        request(client, "GET", url, seconds=3.0, most_bytes=10)

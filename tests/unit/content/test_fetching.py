@@ -12,6 +12,7 @@ from content_samples import file_node, pattern
 from content_sources import Network, honest
 
 from commonweal.adapters.content.embedded import EmbeddedStore
+from commonweal.adapters.content.fetching import ContentFetcher
 from commonweal.adapters.content.store import ContentNotFound, ContentTooLarge, StoreFull
 from commonweal.adapters.content.unixfs import CHUNK_BYTES
 from commonweal.coordinator_errors import CoordinatorError
@@ -257,3 +258,21 @@ def test_a_push_signs_in_again_once_when_its_session_is_not_taken(ours: Embedded
 def test_a_push_to_nobody_is_unavailable(ours: EmbeddedStore) -> None:
     with pytest.raises(Unavailable):
         Network(peer=dead).fetcher(ours, attempts=1).push(ours.put(b"x"), "http://peer")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a..b", "http://xn--a", "http://127.0.0.1:99999999999999999999", "http://[zz]"]
+)
+def test_an_address_that_cannot_be_dialled_is_one_more_source_that_does_not_answer(
+    ours: EmbeddedStore, url: str
+) -> None:
+    cid = ours.put(b"x")
+    fetcher = ContentFetcher(ours, lambda: [url], attempts=1)
+    missing = compute_cid(b"y", "raw")
+    fetcher.fetch_held(str(missing), max_bytes=1)
+    with pytest.raises(ContentNotFound) as caught:
+        fetcher.fetch(str(missing), max_bytes=1)
+    assert caught.value.details["refusals"] == {url: "content-unreachable"}
+    with pytest.raises(Unavailable):
+        fetcher.push(cid, url)
+    fetcher.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from agent_samples import MEMBERS, NOW, OTHERS, POLICY, make_round, make_view
+from agent_samples import MEMBERS, NOW, POLICY, make_round, make_view
 from structlog.testing import capture_logs
 
 from commonweal.adapters.content.store import StoreFull
@@ -18,7 +18,6 @@ from node_agent.agent import Agent, Backoff
 from node_agent.decisions import TOO_MUCH_STAKE
 from node_agent.errors import JobNotServed
 from node_agent.keeper import compute_place
-from node_agent.sources import is_endpoint
 
 
 @dataclass
@@ -155,23 +154,3 @@ def test_every_member_is_first_keeper_in_turn() -> None:
         assert sorted(places) == [0, 1, 2, 3]
         firsts.append(places.index(0))
     assert sorted(firsts) == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("text", "good"),
-    [
-        ("http://10.0.0.1:9000", True),
-        ("https://node.example/path", True),
-        ("", False),
-        ("file:///etc/passwd", False),
-        ("ftp://node", False),
-        ("http://user:secret@node", False),
-        ("http://node/?q=1", False),
-        ("http://node/#x", False),
-        ("http://no de", False),
-        ("http://" + "a" * 300, False),
-        (OTHERS[0], False),
-    ],
-)
-def test_only_plain_http_addresses_are_asked_for_content(text: str, good: bool) -> None:
-    assert is_endpoint(text) is good

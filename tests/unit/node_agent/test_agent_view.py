@@ -147,3 +147,10 @@ def test_sources_are_read_again_after_a_while_and_kept_while_the_chain_is_away()
     assert list(sources()) == ["http://c", "http://b"]
     log.away, clock.now = True, 4.0
     assert list(sources()) == ["http://c", "http://b"]
+
+
+def test_an_announced_address_that_cannot_be_dialled_is_passed_over() -> None:
+    log = Announcements()
+    log.urls = ["http://a..b", "http://b"]
+    sources = ContentSources([], log, ME, lambda: 1, Clock())  # type: ignore[arg-type]
+    assert list(sources()) == ["http://b"]
