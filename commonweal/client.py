@@ -23,7 +23,7 @@ from commonweal import answers
 from commonweal.adapters.chain import ChainReader
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
-from commonweal.adapters.http import open_client
+from commonweal.adapters.http import UNDIALLABLE, open_client
 from commonweal.adapters.sign_in import ApiKey, SignIn
 from commonweal.adapters.transactions import Outbox, TransactionSender, create_outbox_tables
 from commonweal.adapters.typed_data import make_permit
@@ -115,9 +115,7 @@ class Client:
         self.url = url.rstrip("/")
         self._key = None if api_key is None else ApiKey(api_key)
         headers = self._key.headers(self.url) if self._key else {}
-        self._http = httpx.Client(
-            base_url=self.url, timeout=timeout, trust_env=False, headers=headers
-        )
+        self._http = httpx.Client(timeout=timeout, trust_env=False, headers=headers)
 
     def __enter__(self) -> Client:
         return self
@@ -204,7 +202,7 @@ class Client:
                 for event in self._stream(f"/v1/jobs/{job}/events", headers):
                     last_event = event.id or last_event
                     yield event
-            except httpx.TransportError:
+            except (httpx.RequestError, *UNDIALLABLE):
                 self.job(job)  # raises CoordinatorUnreachable when it is gone for good
             time.sleep(RECONNECT_SECONDS)
 
@@ -232,7 +230,7 @@ class Client:
         raise OfferTimeout(f"no job after {timeout:g} s", offer=offer_id, seconds=timeout)
 
     def _stream(self, path: str, headers: dict[str, str]) -> Iterator[JobEvent]:
-        with self._http.stream("GET", path, headers=headers, timeout=None) as response:
+        with self._http.stream("GET", self.url + path, headers=headers, timeout=None) as response:
             if response.status_code >= 400:
                 response.read()
                 raise build_error(response)
@@ -243,8 +241,7 @@ class Client:
                     fields[name] = value.removeprefix(" ")
                     continue
                 if "data" in fields:
-                    data = json.loads(fields["data"])
-                    yield JobEvent(fields.get("id"), fields.get("event", "message"), data)
+                    yield _read_event(fields)
                 fields = {}
 
     def _get(self, kind: type[A], path: str, params: dict[str, str] | None = None) -> A:
@@ -260,13 +257,25 @@ class Client:
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
         try:
-            response = self._http.request(method, path, **options)
-        except httpx.TransportError as error:
+            response = self._http.request(method, self.url + path, **options)
+        except (httpx.RequestError, *UNDIALLABLE) as error:
             message = f"{self.url} does not answer: {error or type(error).__name__}"
             raise CoordinatorUnreachable(message, url=self.url) from error
         if response.status_code >= 400:
             raise build_error(response)
-        return response.json()
+        try:
+            return response.json()
+        except ValueError as error:
+            message = f"{self.url}{path} answers {response.status_code} without JSON"
+            raise AnswerUnreadable(message, path=path, status=response.status_code) from error
+
+
+def _read_event(fields: dict[str, str]) -> JobEvent:
+    try:
+        data = json.loads(fields["data"])
+    except ValueError as error:
+        raise AnswerUnreadable("the coordinator sends an event without JSON") from error
+    return JobEvent(fields.get("id"), fields.get("event", "message"), data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,9 +314,38 @@ def test_watch_skips_pings_and_resumes_after_a_break(
     assert resumed["Last-Event-ID"] == "1"
 
 
-def test_nobody_there() -> None:
-    with Client("http://127.0.0.1:9") as client, pytest.raises(CoordinatorUnreachable):
-        client.network()
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9",
+        "http://a..b",
+        "http://xn--a",
+        "http://[zz]",
+        "http://127.0.0.1:99999999999999999999",
+    ],
+)
+def test_nobody_there(url: str) -> None:
+    with Client(url) as client:
+        with pytest.raises(CoordinatorUnreachable):
+            client.network()
+        with pytest.raises(CoordinatorUnreachable):
+            next(client.watch(1))
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"<html>hello</html>"), (301, b"")])
+def test_an_answer_without_json_is_unreadable(
+    client: Client, coordinator: Coordinator, status: int, body: bytes
+) -> None:
+    coordinator.expect("GET", "/v1/jobs", (status, body))
+    with pytest.raises(AnswerUnreadable) as caught:
+        client.jobs()
+    assert caught.value.details == {"path": "/v1/jobs", "status": status}
+
+
+def test_an_event_without_json_is_unreadable(client: Client, coordinator: Coordinator) -> None:
+    coordinator.expect("GET", "/v1/jobs/1/events", (200, b"id: 1\ndata: {\n\n"))
+    with pytest.raises(AnswerUnreadable):
+        next(client.watch(1))
 
 
 class OneModel:
