@@ -127,6 +127,9 @@ class UpdateReader:
         except CommonwealError as error:
             log.info("update not to be had yet", code=error.code, **fields)
             return None
+        except Exception:  # one stranger's update must not cost the others theirs
+            log.exception("update cannot be read", **fields)
+            return None
 
     def _fetch_delta(self, spec: JobSpec, round_: RevealedRound, member: int) -> Weights:
         manifest = self._fetcher.fetch_manifest(round_.digests[member])

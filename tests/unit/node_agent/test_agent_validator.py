@@ -20,6 +20,7 @@ from commonweal.learning.weights import Weights, initial_weights
 from commonweal.protocol.manifests import (
     MAX_MANIFEST_BYTES,
     CapabilitiesManifest,
+    Manifest,
     UpdateManifest,
     compute_digest,
     encode_manifest,
@@ -222,6 +223,22 @@ def test_one_bad_update_does_not_touch_the_others(
     good, bad = publish(theirs, _payload()), publish(theirs, _with_value(np.nan))
     candidates = read(reader, bad, good, Digest(b"\x77" * 32), seconds=0.6)
     assert [candidate.fault for candidate in candidates] == ["invalid", None, "unavailable"]
+
+
+def test_a_failure_that_nobody_foresaw_costs_one_update_only(
+    reader: UpdateReader, theirs: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, odd = publish(theirs, _payload()), publish(theirs, _payload(), samples=11)
+    fetch_manifest = ContentFetcher.fetch_manifest
+
+    def fail_at_odd(fetcher: ContentFetcher, digest: Digest) -> Manifest:
+        if digest == odd:
+            raise RuntimeError("nobody foresaw this")
+        return fetch_manifest(fetcher, digest)
+
+    monkeypatch.setattr(ContentFetcher, "fetch_manifest", fail_at_odd)
+    candidates = read(reader, odd, good, seconds=0.6)
+    assert [candidate.fault for candidate in candidates] == ["unavailable", None]
 
 
 def test_ballot_holds_faults_in_the_order_of_members(monkeypatch: pytest.MonkeyPatch) -> None:
