@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from commonweal.adapters.content.unixfs import build_file
+from commonweal.adapters.content.unixfs import file_cid
 from commonweal.learning.data import Dataset, DataSource, InvalidData, conform, read_dataset
 from commonweal.protocol.specs import DataSpec
 
@@ -56,7 +56,7 @@ def encode_validation_set(data: Dataset, spec: DataSpec) -> ValidationSet:
         message = f"a validation set of {len(content)} bytes, at most {MAX_VALIDATION_BYTES}"
         raise InvalidData(message, have=len(content), most=MAX_VALIDATION_BYTES)
     parse_validation_set(content, spec)
-    return ValidationSet(str(build_file(content, lambda cid, block: None)), content)
+    return ValidationSet(file_cid(content), content)
 
 
 def parse_validation_set(content: bytes, spec: DataSpec) -> Dataset:

@@ -20,6 +20,7 @@ from commonweal.adapters.content.store import (
     ContentStore,
     ContentTooLarge,
 )
+from commonweal.adapters.content.unixfs import file_cid
 from commonweal.errors import CommonwealError
 from commonweal.learning.data import LocalData
 from commonweal.learning.encoding import InvalidUpdate, decode_update, update_size
@@ -134,7 +135,11 @@ class UpdateReader:
     def _fetch_delta(self, spec: JobSpec, round_: RevealedRound, member: int) -> Weights:
         manifest = self._fetcher.fetch_manifest(round_.digests[member])
         update = check_manifest(manifest, spec, round_, member)
-        return decode_update(self._fetch_payload(update.payload, spec), spec)
+        payload = self._fetch_payload(update.payload, spec)
+        if (want := file_cid(payload)) != update.payload:
+            message = "the payload is not chunked as the protocol says"
+            raise InvalidUpdate(message, reason="chunks", have=update.payload, want=want)
+        return decode_update(payload, spec)
 
     def _fetch_payload(self, cid: str, spec: JobSpec) -> bytes:
         """Raises InvalidUpdate only for a size that verified blocks show, not one that is told."""

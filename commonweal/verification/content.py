@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from commonweal.adapters.content.unixfs import build_file
+from commonweal.adapters.content.unixfs import file_cid
 from commonweal.errors import CommonwealError
 from commonweal.learning.aggregation import (
     GlobalModel,
@@ -123,7 +123,7 @@ class ContentCheck:
                 return None
             assert isinstance(manifest, UpdateManifest)
             payload = self.content.fetch(manifest.payload, max_bytes=update_size(self.spec))
-            found = _file_cid(payload)
+            found = file_cid(payload)
             if not self.report.expect("update-payload", subject, manifest.payload, found):
                 return None
             delta = decode_update(payload, self.spec)
@@ -176,7 +176,7 @@ class ContentCheck:
         shapes = shapes_of(self.spec.model)
         try:
             data = self.content.fetch(manifest.weights, max_bytes=encoded_size(shapes, "F32"))
-            self.report.expect("model-weights", subject, manifest.weights, _file_cid(data))
+            self.report.expect("model-weights", subject, manifest.weights, file_cid(data))
             return decode_weights(data, shapes)
         except CommonwealError as error:
             self.report.require("model-weights", subject, False, _describe(error))
@@ -191,7 +191,7 @@ class ContentCheck:
         except CommonwealError as error:
             self.report.require("model-optimiser", subject, False, _describe(error))
             return
-        self.report.expect("model-optimiser", subject, manifest.optimiser, _file_cid(data))
+        self.report.expect("model-optimiser", subject, manifest.optimiser, file_cid(data))
 
     def _check_model_fields(
         self, manifest: ModelManifest, round_: int, outcome: Outcome, parent: ParentModel
@@ -218,21 +218,17 @@ class ContentCheck:
             self.report.require("model-recomputed", subject, False, _describe(error))
             return None
         manifest = ModelManifest(
-            weights=_file_cid(encode_weights(after.weights)),
+            weights=file_cid(encode_weights(after.weights)),
             parent=manifest_cid(parent.digest),
             job=self.job,
             round=round_,
             contributors=contributors,
-            optimiser=_file_cid(encode_moments(after)) if after.moments else None,
+            optimiser=file_cid(encode_moments(after)) if after.moments else None,
         )
         digest = compute_digest(encode_manifest(manifest))
         self.report.models[round_] = manifest_cid(digest)
         same = self.report.expect("model-recomputed", subject, bytes(digest), bytes(model))
         return ParentModel(digest, after) if same else None
-
-
-def _file_cid(data: bytes) -> str:
-    return str(build_file(data, lambda _cid, _block: None))
 
 
 def _contributors(outcome: Outcome) -> bytes:

@@ -111,6 +111,11 @@ def build_file(
     return levels[level][0].cid
 
 
+def file_cid(data: bytes) -> str:
+    """The one CID that the protocol has for a file of these bytes."""
+    return str(build_file(data, lambda _cid, _block: None))
+
+
 def _append(
     levels: list[list[Child]], level: int, child: Child, emit: Callable[[Cid, bytes], None]
 ) -> None:

@@ -14,9 +14,11 @@ from agent_samples import ME, OTHERS
 
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.fetching import ContentFetcher
+from commonweal.adapters.content.unixfs import Child, encode_file_node
 from commonweal.learning.encoding import InvalidUpdate, encode_update
 from commonweal.learning.scoring import Candidate
 from commonweal.learning.weights import Weights, initial_weights
+from commonweal.protocol.cids import compute_cid
 from commonweal.protocol.manifests import (
     MAX_MANIFEST_BYTES,
     CapabilitiesManifest,
@@ -136,6 +138,23 @@ PAYLOADS: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_a_bad_payload_is_invalid(reader: UpdateReader, theirs: EmbeddedStore, name: str) -> None:
     (candidate,) = read(reader, publish(theirs, PAYLOADS[name]()))
+    assert (candidate.fault, candidate.delta) == ("invalid", None)
+
+
+@pytest.mark.parametrize("cut", [0, 40], ids=["one leaf below a node", "small leaves"])
+def test_a_good_payload_that_is_chunked_in_another_way_is_invalid(
+    reader: UpdateReader, theirs: EmbeddedStore, cut: int
+) -> None:
+    """Whoever verifies the job later builds the payload's CID anew, and would call it broken."""
+    leaves = [leaf for leaf in (_payload()[:cut], _payload()[cut:]) if leaf]
+    for leaf in leaves:
+        theirs.put_block(leaf, "raw")
+    children = [Child(compute_cid(leaf, "raw"), len(leaf), len(leaf)) for leaf in leaves]
+    payload = theirs.put_block(encode_file_node(children), "dag-pb")
+    assert theirs.get(payload, max_bytes=len(_payload())) == _payload()
+    block = encode_manifest(make_manifest(payload))
+    theirs.put_block(block)
+    (candidate,) = read(reader, compute_digest(block))
     assert (candidate.fault, candidate.delta) == ("invalid", None)
 
 
