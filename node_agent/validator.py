@@ -41,6 +41,7 @@ from node_agent.trainer import derive_seed
 log = structlog.get_logger(__name__)
 _THREADS = 4
 _PAUSE = 0.25
+_Key = tuple[int, int, Digest, int, Digest]  # job, round, base, member, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ class RevealedRound:
     base: Digest
     digests: Mapping[int, Digest]  # by member
     trainers: Mapping[int, Address]  # by member
+
+    def identify(self, member: int) -> _Key:
+        """All that decides whether the member's update is valid."""
+        return self.job, self.round, self.base, member, self.digests[member]
 
 
 def check_manifest(
@@ -86,17 +91,17 @@ class UpdateReader:
         self._store = store
         self._fetcher = fetcher
         self._clock = clock
-        self._kept: dict[tuple[int, Digest], Candidate] = {}
+        self._kept: dict[_Key, Candidate] = {}
 
     def read(self, spec: JobSpec, round_: RevealedRound, *, until: float) -> dict[int, Candidate]:
         """A candidate per revealed member; keeps trying what is missing `until` (clock seconds)."""
-        found = {m: c for m, d in round_.digests.items() if (c := self._kept.get((m, d)))}
+        found = {m: c for m in round_.digests if (c := self._kept.get(round_.identify(m)))}
         while missing := round_.digests.keys() - found.keys():
             found |= self._attempt(spec, round_, sorted(missing), until)
             if round_.digests.keys() <= found.keys() or self._clock() + _PAUSE >= until:
                 break
             time.sleep(_PAUSE)
-        self._kept = {(m, round_.digests[m]): c for m, c in found.items()}
+        self._kept = {round_.identify(m): c for m, c in found.items()}
         return {m: found.get(m) or _missing(m, round_.trainers[m]) for m in sorted(round_.digests)}
 
     def _attempt(

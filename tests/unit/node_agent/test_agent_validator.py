@@ -208,6 +208,31 @@ def test_a_copied_update_names_its_first_trainer(
     assert (found[4].fault, found[5].fault) == (None, "invalid")
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"job": 2}, {"round": 2}, {"base": Digest(b"\x03" * 32)}],
+    ids=["job", "round", "base"],
+)
+def test_an_update_is_judged_anew_in_another_place(
+    reader: UpdateReader, theirs: EmbeddedStore, other: dict[str, Any]
+) -> None:
+    here = revealed(publish(theirs, _payload()))
+    faults = [
+        reader.read(SPEC, round_, until=time.monotonic() + 5)[MEMBER].fault
+        for round_ in (here, replace(here, **other), here)
+    ]
+    assert faults == [None, "invalid", None]
+
+
+def test_an_update_is_read_once_for_ballot_and_attestation(
+    reader: UpdateReader, theirs: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = publish(theirs, _payload())
+    first = read(reader, digest)
+    monkeypatch.delattr(ContentFetcher, "fetch_manifest")
+    assert read(reader, digest) == first
+
+
 @pytest.mark.parametrize("missing", ["manifest", "payload"])
 def test_what_nobody_has_is_unavailable(
     reader: UpdateReader, theirs: EmbeddedStore, tmp_path: Path, missing: str
