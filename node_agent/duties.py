@@ -10,6 +10,7 @@ from typing import assert_never
 import structlog
 
 from commonweal.adapters.content.store import ContentNotFound, ContentStore
+from commonweal.learning.memory import InvalidMemory
 from commonweal.learning.scoring import ScoringMemory, recall_verdicts
 from commonweal.learning.weights import Weights, decode_weights, encode_weights, shapes_of
 from commonweal.protocol.batches import RoundRecord
@@ -192,8 +193,7 @@ class Duties:
 
     def _remember(self, spec: JobSpec, job: JobView, view: NodeView, left: float) -> ScoringMemory:
         its = job.round
-        data = self.journal.memory_before(its.job, its.round)
-        memory = ScoringMemory() if data is None else ScoringMemory.from_bytes(data)
+        memory = _read_memory(self.journal.memory_before(its.job, its.round))
         rejections = self.chain_log.rejections(its.job, its.round, view.block.number)
         memory = recall_verdicts(memory, rejections)
         before = self.chain_log.record(its.job, its.round - 1, view.block.number)
@@ -282,6 +282,15 @@ class Duties:
                 need=len(job.round.revealed),
             )
         return record
+
+
+def _read_memory(data: bytes | None) -> ScoringMemory:
+    """What cannot be read, damaged or an older version's, is as good as none."""
+    try:
+        return ScoringMemory() if data is None else ScoringMemory.from_bytes(data)
+    except InvalidMemory as error:
+        log.warning("scoring memory not read", code=error.code, reason=error.message)
+        return ScoringMemory()
 
 
 def _pack_residual(residual: Weights | None, base: int | None) -> Residual | None:
