@@ -24,6 +24,7 @@ from commonweal.protocol.events import (
     CommitteeDrawn,
     MemberJoined,
     MemberLeft,
+    MemberOperatorRefreshed,
     PhaseStarted,
     RoundFailed,
     RoundFinalised,
@@ -45,7 +46,7 @@ from commonweal.protocol.signing import (
     recover_compact,
     sign_compact,
 )
-from commonweal.protocol.types import Address, Phase
+from commonweal.protocol.types import Address, FailureReason, Phase
 
 PHASE_OF = {
     "update-commitment": Phase.COMMIT,
@@ -111,9 +112,12 @@ def judge_promise(
     found, promised = _read_slot(message, record)
     if found is not None:  # another value than the promised one: the sender signed both
         return Outcome.KEPT if found == promised else Outcome.VOID
-    if not _is_over(message, events):
+    end = _find_end(message, events)
+    if end is None:
         return Outcome.OPEN
-    return Outcome.BROKEN if _can_be_opened(message, record, events, domain) else Outcome.VOID
+    is_excused = _was_cut_short(message, events, end) or _has_changed(message, events, receipt)
+    could_be_sent = not is_excused and _can_be_opened(message, record, events, domain)
+    return Outcome.BROKEN if could_be_sent else Outcome.VOID
 
 
 def _has_moved(
@@ -166,25 +170,54 @@ def _can_be_opened(
             return True
 
 
-def _find_member(message: BallotRevealMessage, events: Iterable[ChainEvent]) -> int | None:
-    """Whoever was drawn for the seat."""
+def _find_member(message: RoundMessage, events: Iterable[ChainEvent]) -> int | None:
+    """The sender, or whoever was drawn for its seat."""
+    if isinstance(message, UpdateCommitmentMessage | UpdateRevealMessage):
+        return message.member
     for event in events:
         if isinstance(event, CommitteeDrawn) and event.round == message.round:
             return event.members[message.seat] if message.seat < len(event.members) else None
     return None
 
 
-def _is_over(message: RoundMessage, events: Iterable[ChainEvent]) -> bool:
+def _find_end(message: RoundMessage, events: Iterable[ChainEvent]) -> ChainEvent | None:
+    """What shows that the message's phase is over."""
     for event in events:
         if getattr(event, "round", 0) < message.round:
             continue
         if isinstance(event, RoundFailed | RoundFinalised):
-            return True
+            return event
         if isinstance(event, PhaseStarted):
             later = event.phase > PHASE_OF[message.kind]
             if event.round > message.round or later:
-                return True
-    return False
+                return event
+    return None
+
+
+def _was_cut_short(message: RoundMessage, events: Iterable[ChainEvent], end: ChainEvent) -> bool:
+    """Others may end a phase before its deadline, and an appeal the job: then time was lacking."""
+    if isinstance(end, RoundFailed) and end.reason is FailureReason.STOPPED:
+        return True
+    mine = message.round, PHASE_OF[message.kind]
+    return any(
+        isinstance(event, PhaseStarted)
+        and (event.round, event.phase) == mine
+        and end.ref.timestamp < event.ends_at
+        for event in events
+    )
+
+
+def _has_changed(
+    message: RoundMessage, events: Sequence[ChainEvent], receipt: RelayReceipt
+) -> bool:
+    """Who has left since, or signs with another key, may have made the message useless."""
+    member = _find_member(message, events)
+    return any(
+        isinstance(event, MemberLeft | MemberOperatorRefreshed)
+        and event.member == member
+        and event.ref.timestamp * 1_000 >= receipt.received_at - _SKEW_MS
+        for event in events
+    )
 
 
 def _bytes(text: str) -> bytes:

@@ -242,7 +242,8 @@ def _fail(state: RoundState, event: RoundFailed) -> RoundState:
     _require(state, event, _FAILS_IN[event.reason])
     if state.round.phase is Phase.COMMIT:
         state = _note_idle(state)
-    return _with(state, phase=Phase.NONE, expected=state.round.commits)
+    expected = state.round.commits
+    return _with(state, phase=Phase.NONE, expected=expected, agreed_model=ZERO_DIGEST)
 
 
 def _note_idle(state: RoundState) -> RoundState:

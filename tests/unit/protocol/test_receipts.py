@@ -57,8 +57,9 @@ ATTEST = ModelAttestationMessage(
 JOIN = JoinMessage(job=1, provider=PROVIDER, roles=3, stake=1, deadline=1_000, signature=SIGNATURE)
 
 
-def started(round_: int, phase: Phase) -> ChainEvent:
-    return ev.PhaseStarted(REF, 1, round_, phase, 99)
+def started(round_: int, phase: Phase, at: int = 1) -> ChainEvent:
+    """For a second."""
+    return ev.PhaseStarted(replace(REF, timestamp=at), 1, round_, phase, at + 1)
 
 
 def test_a_receipt_is_for_one_message_one_moment_and_one_network() -> None:
@@ -88,6 +89,14 @@ def joined(timestamp: int) -> ChainEvent:
     return ev.MemberJoined(at, 1, 0, PROVIDER, PROVIDER, Role(3), Wei(1))
 
 
+def left(member: int, timestamp: int) -> ChainEvent:
+    return ev.MemberLeft(replace(REF, timestamp=timestamp), 1, member, PROVIDER, Wei(1))
+
+
+def refreshed(member: int) -> ChainEvent:
+    return ev.MemberOperatorRefreshed(replace(REF, timestamp=500), 1, member, PROVIDER)
+
+
 SLOT = DOMAIN.chain_id, DOMAIN.contract, 1, 2
 SALT = b"\x5a" * 16
 SEALED = "0x" + compute_update_commitment(*SLOT, 3, b"\xcd" * 32, SALT).hex()
@@ -100,7 +109,7 @@ TAKEN = sign_receipt(KEY, COORDINATOR, DOMAIN, compute_id(COMMIT), 500_000)
     ("message", "events", "outcome"),
     [
         (COMMIT, [started(2, Phase.COMMIT)], Outcome.OPEN),
-        (COMMIT, [started(2, Phase.COMMIT), started(2, Phase.REVEAL)], Outcome.BROKEN),
+        (COMMIT, [started(2, Phase.COMMIT), started(2, Phase.REVEAL, 2)], Outcome.BROKEN),
         (COMMIT, [committed(word("ab")), started(2, Phase.REVEAL)], Outcome.KEPT),
         (COMMIT, [committed(word("ac")), started(2, Phase.REVEAL)], Outcome.VOID),
         (COMMIT, [started(1, Phase.REVEAL)], Outcome.OPEN),
@@ -125,6 +134,24 @@ TAKEN = sign_receipt(KEY, COORDINATOR, DOMAIN, compute_id(COMMIT), 500_000)
                 ev.RoundFinalised(REF, 1, 2, Digest(bytes(32)), bytes(32)),
             ],
             Outcome.VOID,
+        ),
+        # Others ended the phase before its deadline, or the job.
+        (COMMIT, [started(2, Phase.COMMIT), started(2, Phase.REVEAL, 1)], Outcome.VOID),
+        (COMMIT, [replace(FAILED, reason=FailureReason.STOPPED)], Outcome.VOID),
+        # The sender has left since, or signs with another key.
+        (COMMIT, [left(3, 500), FAILED], Outcome.VOID),
+        (COMMIT, [left(3, 100), FAILED], Outcome.BROKEN),
+        (COMMIT, [left(4, 500), FAILED], Outcome.BROKEN),
+        (COMMIT, [refreshed(3), FAILED], Outcome.VOID),
+        (
+            ATTEST,
+            [ev.CommitteeDrawn(REF, 1, 2, bytes(32), (5, 7)), refreshed(5), FAILED],
+            Outcome.VOID,
+        ),
+        (
+            ATTEST,
+            [ev.CommitteeDrawn(REF, 1, 2, bytes(32), (5, 7)), refreshed(7), FAILED],
+            Outcome.BROKEN,
         ),
         (JOIN, [], Outcome.OPEN),
         (JOIN, [joined(500)], Outcome.KEPT),

@@ -128,6 +128,12 @@ def test_a_failed_commit_phase_marks_the_silent():
     assert apply(state, opened(2)).round.expected == 3
 
 
+def test_a_stopped_round_has_no_agreed_model():
+    state = fold([*WHOLE_ROUND, ev.RoundFailed(REF, 1, 1, FailureReason.STOPPED)])
+    assert state is not None
+    assert state.round.agreed_model == ZERO_DIGEST
+
+
 def test_no_events_no_round():
     assert fold([]) is None
 
