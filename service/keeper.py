@@ -68,7 +68,9 @@ def due_seals(view: JobView) -> list[Duty]:
 
 
 def due_duties(repository: Repository, *, now: int) -> Iterator[Duty]:
-    """Faults that the chain's own records prove, and slashes whose appeal window is over."""
+    """Faults that the chain's own records prove, slashes whose appeal window is over, and rows of
+    missed duties that good work has ended.
+    """
     for slash in repository.fetch_due_slashes(now):
         call = ContractCall("ProviderRegistry", "settleSlash", (slash,))
         yield Duty(f"settle:{slash}", call)
@@ -77,6 +79,8 @@ def due_duties(repository: Repository, *, now: int) -> Iterator[Duty]:
         yield from _missing_people(row, proven)
     for update in repository.fetch_condemned():
         yield from _condemned_update(repository, update, proven)
+    for row in repository.fetch_ended_misses():
+        yield _ended_row(repository, row)
 
 
 _Proven = set[tuple[int, int, int, str]]
@@ -104,6 +108,15 @@ def _condemned_update(repository: Repository, row: RowMapping, proven: _Proven) 
     function = "proveInvalid" if invalid else "proveUnavailable"
     args = (job, round_, member, bytes(row["digest"]), proof)
     yield Duty(f"{fault}:{job}:{round_}:{member}", ContractCall("Faults", function, args))
+
+
+def _ended_row(repository: Repository, row: RowMapping) -> Duty:
+    """Nobody else says so to the chain: misses far apart would count as missed in a row."""
+    job, round_, member = row["job"], row["round"], row["member"]
+    updates = {each["member"]: each for each in repository.fetch_updates(job, round_)}
+    its, proof = updates[member], repository.prove_verdicts(job, round_)[member]
+    args = (job, round_, member, bytes(its["digest"]), its["score"], proof)
+    return Duty(f"done:{job}:{round_}:{member}", ContractCall("Faults", "proveDutyDone", args))
 
 
 class Keeper:

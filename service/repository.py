@@ -27,6 +27,7 @@ from service.chainstore import decode_row
 from service.eventjson import from_hex
 from service.proofs import prove_verdicts
 
+_MISSES = ("absent", "unavailable-update")
 LIVE_STATES = ("recruiting", "running", "cancelling")
 Rows = Sequence[RowMapping]
 
@@ -102,6 +103,21 @@ class Repository:
 
     def fetch_faults(self) -> Rows:
         return self._all(select(t.faults))
+
+    def fetch_ended_misses(self) -> Rows:
+        """The first good update after the last missed duty of a member whose row nobody ended."""
+        faults, providers, updates, rounds = t.faults.c, t.providers.c, t.updates.c, t.rounds.c
+        last = select(faults.job, faults.member, func.max(faults.round).label("round"))
+        last = last.join(t.providers, providers.provider == faults.provider)
+        last = last.where(faults.fault.in_(_MISSES), providers.missed_duties > 0)
+        miss = last.group_by(faults.job, faults.member).subquery()
+        query = select(updates.job, updates.member, func.min(updates.round).label("round"))
+        query = query.join(t.rounds, (rounds.job == updates.job) & (rounds.round == updates.round))
+        query = query.join(
+            miss, (miss.c.job == updates.job) & (miss.c.member == updates.member)
+        ).where(rounds.state == "finalised", updates.score <= SCORE_MAX)
+        query = query.where(updates.round > miss.c.round)
+        return self._all(query.group_by(updates.job, updates.member))
 
     def fetch_named_digests(self) -> set[bytes]:
         """Of every manifest that the chain names: job specs, models and revealed updates."""

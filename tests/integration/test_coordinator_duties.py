@@ -166,6 +166,27 @@ def test_faults_are_proven_and_settled_without_anybody_asking(
     assert stage.balance(coordinator.account.address) - coordinator_before == bounties
 
 
+def test_good_work_ends_a_row_of_missed_duties_without_anybody_asking(
+    stage: Stage, coordinator: Coordinator, workers: list[Worker]
+) -> None:
+    """Member 0 judges nothing in the first round, and 3 cannot be fetched."""
+    troupe = recruit(coordinator, workers[:5], rounds=2, committee_size=5, ballot_commit_window=60)
+    job, members = troupe.job, troupe.members()
+    coordinator.wait_mined(coordinator.accept(commits(troupe, 1)))
+    coordinator.wait_phase(job, 1, "reveal")
+    coordinator.wait_mined(coordinator.accept([troupe.reveal(1, m) for m in range(4)]))
+    stage.travel(WINDOW)
+    judge_without(coordinator, troupe, absent=0)
+
+    def count_missed() -> list[int]:
+        owners = [members[m].provider for m in (0, 3)]
+        return [stage.reader.fetch_provider(owner, stage.now).missed_duties for owner in owners]
+
+    wait_for(lambda: count_missed() == [1, 1], what="the misses")
+    play_round(coordinator, troupe, 2, word("model"))
+    wait_for(lambda: count_missed() == [0, 0], what="the end of both rows")
+
+
 def wait_fault(stage: Stage, job: int, fault: Fault, after: float = 20) -> int | None:
     """The member who was found to have it, or None if nobody was."""
 
