@@ -29,6 +29,7 @@ _MAX_BYTES = 8 * 2**30  # of an IDX file unpacked
 _MAX_PIXELS = 64 * 10**6  # of one picture: a decompression bomb has more
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 _FORMATS = ("PNG", "JPEG", "BMP")
+_RANGELESS = ("I", "F")  # Pillow's modes of 32-bit integers and floats
 
 Side = Annotated[int, Field(ge=1, le=1024)]
 
@@ -121,21 +122,31 @@ def _list_pictures(source: ImageFolderSource) -> Iterator[tuple[int, Path]]:
 
 
 def _read_picture(path: Path, source: ImageFolderSource) -> NDArray[np.float32]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path, formats=_FORMATS) as picture:
-            if math.prod(picture.size) > _MAX_PIXELS:
-                raise _invalid(path, f"{picture.size} pixels, at most {_MAX_PIXELS} are read")
+            _check_picture(path, picture)
             return _to_pixels(picture, source)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError, IndexError) as error:
         raise _invalid(path, f"not a picture that can be read: {error}") from error
 
 
+def _check_picture(path: Path, picture: Image) -> None:
+    if math.prod(picture.size) > _MAX_PIXELS:
+        raise _invalid(path, f"{picture.size} pixels, at most {_MAX_PIXELS} are read")
+    if picture.mode in _RANGELESS:
+        raise _invalid(path, f"pixels of mode {picture.mode}, which have no greatest value")
+
+
 def _to_pixels(picture: Image, source: ImageFolderSource) -> NDArray[np.float32]:
+    """One channel of a 16-bit picture for all colours, since it is grey."""
     from PIL.Image import Resampling
 
     rows, columns = source.size
+    if picture.mode.startswith("I;16"):  # which convert("L") would clip at 255
+        grey = picture.convert("F").resize((columns, rows), Resampling.BILINEAR)
+        return (np.asarray(grey, np.float32)[None] / np.float32(65535)).clip(0, 1)
     mode = "L" if source.colours == "grey" else "RGB"
     scaled = picture.convert(mode).resize((columns, rows), Resampling.BILINEAR)
     pixels = np.asarray(scaled, np.uint8).reshape(rows, columns, -1)

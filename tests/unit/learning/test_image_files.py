@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import struct
 import tracemalloc
+import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -83,6 +85,11 @@ def test_no_room_is_made_for_what_a_plain_file_does_not_have(tmp_path: Path) -> 
         tracemalloc.stop()
 
 
+def write_picture(folder: Path, picture: Image.Image, form: str = "PNG") -> None:
+    (folder / "only").mkdir()
+    picture.save(folder / "only" / "0.png", form)
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     for name, shade in (("dark", 10), ("light", 240)):
@@ -112,9 +119,51 @@ def test_classes_can_be_named_and_colours_kept(pictures: Path) -> None:
         read_dataset(missing)
 
 
+@pytest.mark.parametrize(("colours", "channels"), [("grey", 1), ("rgb", 3)])
+def test_a_picture_of_16_bits_keeps_its_whole_range(
+    tmp_path: Path, colours: Literal["grey", "rgb"], channels: int
+) -> None:
+    shades = np.array([[0, 300, 20000, 65535]] * 2, np.uint16)
+    write_picture(tmp_path, Image.fromarray(shades))
+    source = ImageFolderSource(path=tmp_path, size=(2, 4), colours=colours)
+    wanted = np.broadcast_to(shades / 65535, (1, channels, 2, 4))
+    np.testing.assert_allclose(read_dataset(source).x, wanted, rtol=1e-6)
+    smaller = read_dataset(source.model_copy(update={"size": (1, 1)})).x
+    np.testing.assert_allclose(smaller, shades.mean() / 65535, rtol=0.1)
+
+
+def test_a_white_picture_of_16_bits_is_1_at_every_size(tmp_path: Path) -> None:
+    write_picture(tmp_path, Image.fromarray(np.full((37, 41), 65535, np.uint16)))
+    for side in (1, 3, 28, 100):
+        assert (read_dataset(ImageFolderSource(path=tmp_path, size=(side, side))).x == 1).all()
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pixels_without_a_range_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """As TIFF: today's Pillow finds them in none of the formats that are read."""
+    monkeypatch.setattr("commonweal.learning.image_files._FORMATS", ("TIFF",))
+    write_picture(tmp_path, Image.new(mode, (4, 4)), "TIFF")
+    with pytest.raises(InvalidData, match=rf"0\.png: pixels of mode {mode}"):
+        read_dataset(ImageFolderSource(path=tmp_path, size=(2, 2)))
+
+
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(99), b"GIF89a" + bytes(99)])
 def test_what_is_no_picture_is_named(pictures: Path, content: bytes) -> None:
     (pictures / "dark" / "0.png").write_bytes(content)
+    with pytest.raises(InvalidData, match=r"0\.png: not a picture"):
+        read_dataset(ImageFolderSource(path=pictures, size=(2, 2)))
+
+
+@pytest.mark.parametrize("kind", [b"IHDR", b"pHYs", b"gAMA", b"cHRM", b"iCCP", b"zTXt"])
+def test_a_damaged_part_of_a_picture_names_its_file(pictures: Path, kind: bytes) -> None:
+    bomb = b"key\0\0" + zlib.compress(bytes(2**21))
+    data = {b"zTXt": bomb, b"iCCP": b"name\0"}.get(kind, b"\1")
+    part = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    path = pictures / "dark" / "0.png"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-12] + part + whole[-12:])  # between pixels and end
     with pytest.raises(InvalidData, match=r"0\.png: not a picture"):
         read_dataset(ImageFolderSource(path=pictures, size=(2, 2)))
 
