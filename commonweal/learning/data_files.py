@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import lzma
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from commonweal.errors import InvalidInput
 from commonweal.extras import require_extra
 
 Columns = dict[str, Sequence[Any]]
+# RuntimeError: encrypted, or NotImplementedError for a compression that zipfile does not know.
+_UNREADABLE = (TypeError, ValueError, RuntimeError, OSError, EOFError)
+_DAMAGED = (BadZipFile, zlib.error, lzma.LZMAError)
 
 
 class InvalidData(InvalidInput):
@@ -81,7 +85,7 @@ def _read_npz(source: NpzSource) -> Dataset:
     try:
         with np.load(source.path, allow_pickle=False) as arrays:
             x, y = (_member(source, arrays, name) for name in (source.x, source.y))
-    except (TypeError, ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
+    except (*_UNREADABLE, *_DAMAGED) as error:
         raise _invalid(source.path, f"not an npz file: {error}") from error
     if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or len(y) == 0:
         raise _invalid(source.path, f"shapes {x.shape} and {y.shape} are not rows and labels")

@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pyarrow
 import pytest
@@ -110,6 +112,24 @@ def test_npz(tmp_path):
         load_dataset(NpzSource(path=path), SMALL)
     with pytest.raises(InvalidData, match="no array pixels"):
         load_dataset(NpzSource(path=path, x="pixels"), SMALL)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("part", ["flags", "method", "content"])
+def test_an_npz_that_cannot_be_unpacked_names_its_file(tmp_path, method, part):
+    path = tmp_path / "rows.npz"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, array in (("x", np.zeros((9, 2))), ("y", np.zeros(9, np.int64))):
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, array)
+    packed = bytearray(path.read_bytes())
+    entry = packed.index(b"PK\1\2")  # x in the directory; the file's first header is at 0
+    at = {"flags": (6, entry + 8), "method": (8, entry + 10), "content": range(39, 49)}[part]
+    for place in at:
+        packed[place] = {"flags": 1, "method": 99, "content": 255}[part]
+    path.write_bytes(packed)
+    with pytest.raises(InvalidData, match=r"rows\.npz: not an npz file"):
+        load_dataset(NpzSource(path=path), SMALL)
 
 
 def test_csv_with_chosen_columns(tmp_path):
