@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import lzma
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from commonweal.errors import InvalidInput
 from commonweal.extras import require_extra
 
-Columns = dict[str, Sequence[Any]]
+Columns = list[tuple[str, Sequence[Any]]]  # the features' by name, then the label's
 # RuntimeError: encrypted, or NotImplementedError for a compression that zipfile does not know.
 _UNREADABLE = (TypeError, ValueError, RuntimeError, OSError, EOFError)
 _DAMAGED = (BadZipFile, zlib.error, lzma.LZMAError)
@@ -78,7 +79,7 @@ def read_file(source: NpzSource | CsvSource | ParquetSource) -> Dataset:
     if isinstance(source, NpzSource):
         return _read_npz(source)
     columns = _read_csv(source) if isinstance(source, CsvSource) else _read_parquet(source)
-    return _from_columns(source, columns)
+    return _from_columns(source.path, columns)
 
 
 def _read_npz(source: NpzSource) -> Dataset:
@@ -112,7 +113,8 @@ def _read_csv(source: CsvSource) -> Columns:
         if len(row) != len(header):
             message = f"row {number}: {len(row)} fields, the header has {len(header)}"
             raise _invalid(source.path, message, row=number)
-    return {name: [row[at] for row in rows] for at, name in enumerate(header)}
+    place = {name: at for at, name in enumerate(header)}
+    return [(name, [row[place[name]] for row in rows]) for name in _choose(source, header)]
 
 
 def _read_parquet(source: ParquetSource) -> Columns:
@@ -121,23 +123,48 @@ def _read_parquet(source: ParquetSource) -> Columns:
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(source.path)
-    except (pyarrow.ArrowException, OSError) as error:
+        with parquet.ParquetFile(source.path) as file:
+            names = _choose(source, file.schema_arrow.names)
+            table = file.read(columns=list(names))
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _invalid(source.path, f"not a parquet file: {error}") from error
-    return {name: table.column(name).to_pylist() for name in table.column_names}
+    return [(name, _to_list(source.path, name, table.column(name))) for name in names]
 
 
-def _from_columns(source: CsvSource | ParquetSource, columns: Columns) -> Dataset:
-    names = source.columns or tuple(name for name in columns if name != source.label)
-    for name in (*names, source.label):
-        if name not in columns:
+def _to_list(path: Path, name: str, column: Any) -> list[Any]:
+    import pyarrow
+
+    try:
+        values: list[Any] = column.to_pylist()
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
+        message = f"column {name} holds {column.type}, not numbers"
+        raise _invalid(path, message, column=name) from error
+    return values
+
+
+def _choose(source: CsvSource | ParquetSource, header: Sequence[str]) -> tuple[str, ...]:
+    """The features' columns, then the label's: each is there, and once."""
+    features = source.columns or tuple(name for name in header if name != source.label)
+    found = Counter(header)
+    for name in (*features, source.label):
+        if found[name] == 0:
             raise _invalid(source.path, f"no column {name}", column=name)
-    if not names:
+        if found[name] > 1:
+            raise _invalid(source.path, f"{found[name]} columns are named {name!r}", column=name)
+    if not features:
         raise _invalid(source.path, "no feature column")
-    features = [_numbers(source.path, name, columns[name]) for name in names]
-    return Dataset(
-        np.stack(features, axis=1), _labels(source.path, source.label, columns[source.label])
-    )
+    return (*features, source.label)
+
+
+def _from_columns(path: Path, columns: Columns) -> Dataset:
+    *features, (label, labels) = columns
+    arrays = [_numbers(path, name, values) for name, values in features]
+    for (name, _), array in zip(features, arrays, strict=True):
+        have, want = array.shape[1:], arrays[0].shape[1:]
+        if have != want:
+            message = f"column {name}: shape {have} per row, {features[0][0]} has {want}"
+            raise _invalid(path, message, column=name)
+    return Dataset(np.stack(arrays, axis=1), _labels(path, label, labels))
 
 
 def _numbers(path: Path, column: str, values: Any) -> NDArray[np.float32]:

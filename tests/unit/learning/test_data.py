@@ -1,3 +1,4 @@
+import re
 import zipfile
 
 import numpy as np
@@ -17,6 +18,7 @@ from commonweal.learning.data import (
     digits_test_part,
     load_dataset,
     partition_dirichlet,
+    read_dataset,
     stratified_holdout,
 )
 from commonweal.protocol.specs import DataSpec
@@ -152,6 +154,8 @@ def test_csv_with_chosen_columns(tmp_path):
         (["a,b,kind", "1,2,0", "1,2,-1"], {"row": 2, "label": -1}),
         (["a,b,type", "1,2,0"], {"column": "kind"}),
         (["a,kind", "1,0", "1,0"], {"have": 1, "want": 2}),
+        (["a,a,b,kind", "1,2,3,0", "1,2,3,1"], {"column": "a"}),
+        (["a,b,kind,kind", "1,2,0,0", "1,2,1,1"], {"column": "kind"}),
     ],
 )
 def test_a_bad_csv_names_file_column_and_row(tmp_path, lines, details):
@@ -160,6 +164,13 @@ def test_a_bad_csv_names_file_column_and_row(tmp_path, lines, details):
         load_dataset(source, SMALL)
     assert str(source.path) in caught.value.message
     assert details.items() <= caught.value.details.items()
+
+
+def test_names_repeated_among_columns_that_nobody_asked_for_do_no_harm(tmp_path):
+    source = write_csv(tmp_path / "a.csv", "a,b,kind,,", "1,2,0,,", "3,4,1,,")
+    with pytest.raises(InvalidData, match="2 columns are named ''"):
+        load_dataset(source, SMALL)
+    assert len(load_dataset(source.model_copy(update={"columns": ("a", "b")}), SMALL).train) == 1
 
 
 @pytest.mark.parametrize("lines", [[""], ["a,b,kind"], ["a,b,kind", "1,2,0"]])
@@ -177,6 +188,55 @@ def test_parquet(tmp_path):
     with pytest.raises(InvalidData) as caught:
         load_dataset(ParquetSource(path=path, label="kind"), SMALL)
     assert caught.value.details == {"file": str(path), "column": "b", "row": 2}
+
+
+OTHER = {
+    "timestamp[ns]": pyarrow.array([1, 2, 3], pyarrow.timestamp("ns")),
+    "duration[ns]": pyarrow.array([1, 2, 3], pyarrow.duration("ns")),
+    "string": pyarrow.StringArray.from_buffers(
+        3, pyarrow.py_buffer(np.arange(4, dtype=np.int32)), pyarrow.py_buffer(b"\xff\xff\xff")
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_a_parquet_column_of_no_numbers_is_read_by_nobody_who_does_not_ask(tmp_path, kind):
+    path = tmp_path / "a.parquet"
+    columns = {"a": [1.0, 2, 3], "b": [1, 2, 3], "other": OTHER[kind], "kind": [0, 1, 2]}
+    parquet.write_table(pyarrow.table(columns), path)
+    source = ParquetSource(path=path, label="kind", columns=("b", "a"))
+    data = read_dataset(source)
+    assert (data.x.tolist(), data.y.tolist()) == ([[1, 1], [2, 2], [3, 3]], [0, 1, 2])
+    with pytest.raises(InvalidData, match="column other holds " + re.escape(kind)) as caught:
+        read_dataset(source.model_copy(update={"columns": None}))
+    assert caught.value.details == {"file": str(path), "column": "other"}
+
+
+def test_a_parquet_file_with_a_name_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.table({"mass": [1.0, 2], "kind": [0, 1]}), path)
+    path.write_bytes(path.read_bytes().replace(b"mass", b"\xffass"))
+    with pytest.raises(InvalidData, match=r"a\.parquet: not a parquet file"):
+        read_dataset(ParquetSource(path=path, label="kind"))
+
+
+def test_parquet_columns_of_one_shape_are_rows_and_others_are_named(tmp_path):
+    path = tmp_path / "a.parquet"
+    columns = {"a": [[1, 2], [3, 4]], "b": [[5, 6], [7, 8]], "c": [1, 2], "kind": [0, 1]}
+    parquet.write_table(pyarrow.table(columns), path)
+    source = ParquetSource(path=path, label="kind", columns=("a", "b"))
+    assert read_dataset(source).x.tolist() == [[[1, 2], [5, 6]], [[3, 4], [7, 8]]]
+    with pytest.raises(InvalidData, match=r"column c: shape \(\) per row, a has \(2,\)") as caught:
+        read_dataset(source.model_copy(update={"columns": ("a", "c")}))
+    assert caught.value.details == {"file": str(path), "column": "c"}
+
+
+def test_a_parquet_column_that_is_there_twice_is_named(tmp_path):
+    path = tmp_path / "a.parquet"
+    columns = [pyarrow.array([1, 2])] * 3
+    parquet.write_table(pyarrow.table(columns, names=["a", "a", "kind"]), path)
+    with pytest.raises(InvalidData, match="2 columns are named 'a'"):
+        read_dataset(ParquetSource(path=path, label="kind"))
 
 
 @pytest.mark.parametrize("kind", ["npz", "csv", "parquet"])
