@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from yaml.reader import ReaderError
 
 from commonweal.jobfile import AddressField, Amount
 from commonweal.learning.data import DataSource
@@ -161,13 +162,20 @@ class NodeConfig(_Section):
         return self.data_dir / "endpoint"
 
 
+class _Loader(yaml.SafeLoader):
+    """Names the line of a value that is not what its tag says, as 2020-13-45 is no timestamp."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            problem = f"{node.value!r} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
+
+
 def load_config(path: Path) -> NodeConfig:
     """Raises ConfigInvalid for whatever is wrong with the file."""
-    text = _read(path)
-    try:
-        document, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        raise _syntax_error(path, error) from error
+    document, tree = _parse(path, _read(path))
     if not isinstance(document, dict):
         raise ConfigInvalid(f"{path}: expected a map of settings", file=str(path), line=1)
     try:
@@ -190,11 +198,27 @@ def _read(path: Path) -> str:
         raise ConfigInvalid(f"{path} cannot be read: {error}", file=str(path)) from error
 
 
+def _parse(path: Path, text: str) -> tuple[Any, yaml.Node | None]:
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        return yaml.load(text, Loader=_Loader), tree  # noqa: S506 - it is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(path, error) from error
+    except ReaderError as error:
+        raise _character_error(path, text, error) from error
+
+
 def _syntax_error(path: Path, error: yaml.MarkedYAMLError) -> ConfigInvalid:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     message = f"{path}:{line}:{column}: {error.problem or 'not YAML'}"
     return ConfigInvalid(message, file=str(path), line=line, column=column)
+
+
+def _character_error(path: Path, text: str, error: ReaderError) -> ConfigInvalid:
+    line = text.count("\n", 0, error.position) + 1
+    message = f"{path}:{line}: character {error.character:#06x} cannot be in YAML"
+    return ConfigInvalid(message, file=str(path), line=line)
 
 
 def _field_error(path: Path, tree: yaml.Node | None, error: ValidationError) -> ConfigInvalid:

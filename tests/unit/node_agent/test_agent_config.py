@@ -111,6 +111,26 @@ def test_names_the_line_of_what_is_not_a_map(tmp_path: Path, text: str, line: in
     assert caught.value.details["line"] == line
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("2020-13-45", "'2020-13-45' is no timestamp"),
+        ("!!timestamp today", "'today' is no timestamp"),
+        ("!!int ''", "'' is no int"),
+        ("!!bool maybe", "'maybe' is no bool"),
+        ('[a, "b\x01"]', "character 0x0001"),
+    ],
+)
+def test_names_the_line_of_a_value_that_yaml_cannot_read(
+    tmp_path: Path, value: str, problem: str
+) -> None:
+    path = write(tmp_path, GOOD.replace("deployment.json", value))
+    with pytest.raises(ConfigInvalid, match=problem) as caught:
+        load_config(path)
+    assert caught.value.message.startswith(f"{path}:2:")
+    assert caught.value.details["line"] == 2
+
+
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
 def test_says_that_a_file_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "node.yaml"
