@@ -32,19 +32,22 @@ class NodeSetup:
 
 
 def create_node(data_dir: Path, setup: NodeSetup) -> dict[str, Any]:
-    """Never overwrites anything. Raises ConfigExists, ConfigInvalid, KeystoreExists."""
+    """Never overwrites anything; a wrong password of the owner's key leaves nothing behind.
+
+    Raises ConfigExists, ConfigInvalid, KeystoreExists, PasswordWrong.
+    """
     path = data_dir / "node.yaml"
     if path.exists():
         raise ConfigExists(f"{path} exists and is left as it is", path=str(path))
-    config = _build_config(setup)
+    config, owner = _build_config(setup), None
+    if setup.owner is not None:
+        owner = _find_owner(setup.owner, setup.owner_password_file, setup.light)
+        config = config.model_copy(update={"provider": owner})
     data_dir.mkdir(parents=True, exist_ok=True)
     operator = _create_operator(data_dir, setup.light)
-    result = {"config": str(path), "operator": operator}
-    if setup.owner is not None:
-        result["owner"] = _find_owner(setup.owner, setup.owner_password_file, setup.light)
-        config = config.model_copy(update={"provider": result["owner"]})
     save_config(config, path)
-    return result
+    result = {"config": str(path), "operator": operator}
+    return result if owner is None else result | {"owner": owner}
 
 
 def list_next_steps(result: dict[str, Any]) -> list[str]:

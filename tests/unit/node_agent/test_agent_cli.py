@@ -19,7 +19,7 @@ import structlog
 import yaml
 from agent_samples import DEPLOYMENT
 
-from commonweal.adapters.keystore import load_account
+from commonweal.adapters.keystore import create_keystore, load_account
 from commonweal.adapters.rpc import WrongChain
 from commonweal.learning.data import DigitsSource
 from node_agent.cli import main, parse_amount
@@ -103,6 +103,22 @@ def test_init_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (status, out) == (5, "")
     assert err.startswith("error[config-exists]")
     assert (tmp_path / "operator.json").read_bytes() == before
+
+
+def test_init_with_a_wrong_password_leaves_nothing_in_the_way_of_the_right_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, password = tmp_path / "node", tmp_path / "owner.password"
+    owner = create_keystore(tmp_path / "owner.json", "right", light=True)
+    more = ["--owner", str(tmp_path / "owner.json"), "--owner-password-file", str(password)]
+    password.write_text("wrong\n")
+    status, _, err = run(capsys, *init(folder, *more))
+    assert (status, err.split("]")[0]) == (2, "error[password-wrong")
+    assert not folder.exists()
+    password.write_text("right\n")
+    status, out, err = run(capsys, *init(folder, *more))
+    assert (status, err) == (0, "")
+    assert json.loads(out)["owner"] == owner
 
 
 @pytest.mark.parametrize(
