@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from commonweal.adapters.chain import ContractReverted
@@ -31,7 +31,7 @@ from commonweal.protocol.messages import (
 )
 from commonweal.protocol.receipts import PHASE_OF
 from commonweal.protocol.types import Phase, Round
-from service.mailbox import Letter
+from service.mailbox import Letter, compute_slot
 from service.views import JobView
 
 _PATIENCE = 8  # times the delay, for a batch into which messages keep dropping
@@ -158,13 +158,21 @@ def _due_letters(
     view: JobView, letters: Sequence[Letter], *, now: int, now_ms: int, delay: float
 ) -> list[Letter]:
     round_ = view.round
-    current = [x for x in letters if _belongs(x.message, round_)]
+    current = _first_of_each(x for x in letters if _belongs(x.message, round_))
     if not current or now >= round_.ends_at:
         return []
     oldest, newest = current[0].received_at, current[-1].received_at
     waited = now_ms - newest >= 1000 * delay or now_ms - oldest >= 1000 * delay * _PATIENCE
     hurried = now >= round_.ends_at - _LAST_SECONDS
     return current if waited or hurried or _missing(view, current) <= 0 else []
+
+
+def _first_of_each(letters: Iterable[Letter]) -> list[Letter]:
+    """A batch that names a member or a seat twice reverts, and takes the others with it."""
+    first: dict[str, Letter] = {}
+    for letter in letters:
+        first.setdefault(compute_slot(letter.message), letter)
+    return list(first.values())
 
 
 def _belongs(message: Message, round_: Round) -> bool:

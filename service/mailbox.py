@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,9 +104,8 @@ class Mailbox:
 
         Raises SlotTaken.
         """
-        message_id = compute_id(message)
         row = {
-            "id": message_id,
+            "id": compute_id(message),
             "slot": compute_slot(message),
             "kind": message.kind,
             "job": message.job,
@@ -115,11 +115,9 @@ class Mailbox:
             "received_at": _now(),
         }
         try:
-            with self._engine.begin() as connection:
-                self._check_slot(connection, row)
-                return _upsert(connection, t.messages, row)
-        except IntegrityError:  # the same message through another connection at the same time
-            return self.fetch(message_id)
+            return self._store(row)
+        except IntegrityError:  # somebody took the slot at the same time, and is seen now
+            return self._store(row)
 
     def fetch_waiting(self) -> dict[int, list[Letter]]:
         """Accepted messages by job, oldest first."""
@@ -146,7 +144,12 @@ class Mailbox:
         self._mark(t.messages, ids, state=REFUSED, reason=reason[:60])
 
     def mark_accepted(self, ids: Collection[str]) -> None:
-        self._mark(t.messages, ids, state=ACCEPTED, tx=None, block_number=None)
+        """But for refused ones: their slots may be taken by now."""
+        values = {"state": ACCEPTED, "tx": None, "block_number": None}
+        columns = t.messages.c
+        kept = columns.id.in_(list(ids)) & (columns.state != REFUSED)
+        with self._engine.begin() as connection:
+            connection.execute(update(t.messages).where(kept).values(values))
 
     def reopen_sent(self) -> None:
         """After a restart: what was on its way is looked at again."""
@@ -188,9 +191,9 @@ class Mailbox:
             "state": ACCEPTED,
             "received_at": _now(),
         }
-        with self._engine.begin() as connection:
+        with suppress(IntegrityError), self._engine.begin() as connection:
             _upsert(connection, t.offers, row)
-        return self.fetch_offer(offer_id)
+        return self.fetch_offer(offer_id)  # perhaps one that came at the same time
 
     def find_offer(self, offer_id: str) -> PostedOffer | None:
         with self._engine.connect() as connection:
@@ -222,6 +225,11 @@ class Mailbox:
 
     def mark_offer(self, offer_id: str, state: str, **values: Any) -> None:
         self._mark(t.offers, [offer_id], state=state, **values)
+
+    def _store(self, row: dict[str, Any]) -> Posted:
+        with self._engine.begin() as connection:
+            self._check_slot(connection, row)
+            return _upsert(connection, t.messages, row)
 
     def _check_slot(self, connection: Connection, row: dict[str, Any]) -> None:
         columns = t.messages.c

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -41,6 +42,7 @@ class Money(TypeDecorator[int]):
 
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 _Hash = LargeBinary(32)
+_NOT_REFUSED = text("state <> 'refused'")
 metadata = MetaData()
 
 cursors = Table(
@@ -250,6 +252,13 @@ messages = Table(
     Column("block_number", BigInteger),
     Column("reason", String(60)),
     Column("received_at", BigInteger, nullable=False),  # milliseconds
+    Index(
+        "messages_slot_once",
+        "slot",
+        unique=True,
+        sqlite_where=_NOT_REFUSED,
+        postgresql_where=_NOT_REFUSED,
+    ),
 )
 
 offers = Table(

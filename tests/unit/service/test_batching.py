@@ -117,6 +117,13 @@ def test_equal_letters_are_one_intent_however_often_they_are_sent() -> None:
     assert batch(view(), letters).intent != batch(view(trainers=2), letters[:2]).intent
 
 
+def test_a_member_is_in_a_batch_once_however_many_values_wait_for_it() -> None:
+    again = commitment(0).model_copy(update={"commitment": "0x" + "ee" * 32})
+    letters = [letter(commitment(0)), letter(again, 50), letter(commitment(1), 100)]
+    assert batch(view(), letters) is None  # two of three
+    assert batch(view(), letters, ms=400).letters == (letters[0], letters[2])
+
+
 def test_joining_goes_alone_and_waits_while_the_committee_is_drawn() -> None:
     letters = [letter(commitment(0)), letter(join())]
     found = batch(view(), letters)

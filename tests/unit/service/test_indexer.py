@@ -197,12 +197,11 @@ def test_mined_messages_of_an_orphaned_block_wait_again(database: Engine) -> Non
     chain, store = script.whole_job(), open_store(database)
     for height in (6, 11):
         follow(chain.fork(height), store)
-    row = {"slot": "s", "kind": "join", "job": 1, "body": {}, "state": "mined", "received_at": 0}
+    row = {"kind": "join", "job": 1, "body": {}, "state": "mined", "received_at": 0}
     with database.begin() as connection:
         for block in (6, 7):
-            connection.execute(
-                insert(t.messages).values({**row, "id": str(block), "block_number": block})
-            )
+            own = {"id": str(block), "slot": str(block), "block_number": block}
+            connection.execute(insert(t.messages).values({**row, **own}))
     follow(chain.fork(6), store)
     with database.connect() as connection:
         states = dict(connection.execute(select(t.messages.c.id, t.messages.c.state)).all())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from commonweal.protocol.messages import JoinMessage, LeaveMessage, UpdateCommitmentMessage
-from service.mailbox import Mailbox, MessageUnknown, SlotTaken
+from service.mailbox import Mailbox, MessageUnknown, Posted, SlotTaken
 
 NOBODY = "0x" + "00" * 20
 
@@ -28,6 +31,17 @@ def join(signature: str) -> JoinMessage:
     )
 
 
+def just_before(database: Engine, statement: str, act: Callable[[], Any]) -> None:
+    """`act` once, before the first statement that begins like this."""
+    pending = [act]
+
+    def listen(_connection: Any, _cursor: Any, text: str, *_: Any) -> None:
+        if text.startswith(statement) and pending:
+            pending.pop()()
+
+    event.listen(database, "before_cursor_execute", listen)
+
+
 def test_one_value_is_one_message_whoever_signs_it_how_often(database: Engine) -> None:
     mailbox = Mailbox(database)
     first = mailbox.post(commitment())
@@ -35,6 +49,35 @@ def test_one_value_is_one_message_whoever_signs_it_how_often(database: Engine) -
     with pytest.raises(SlotTaken):
         mailbox.post(commitment(value="bb"))
     assert [x.message for x in mailbox.fetch_waiting()[1]] == [commitment()]
+
+
+def test_of_two_values_that_come_at_the_same_time_one_takes_the_slot(database: Engine) -> None:
+    mailbox = Mailbox(database)
+    rival = commitment(value="bb")
+    just_before(database, "INSERT INTO messages", lambda: mailbox.post(rival))
+    with pytest.raises(SlotTaken):
+        mailbox.post(commitment())
+    assert [x.message for x in mailbox.fetch_waiting()[1]] == [rival]
+
+
+def test_a_message_that_comes_twice_at_the_same_time_is_one(database: Engine) -> None:
+    mailbox = Mailbox(database)
+    first: list[Posted] = []
+    just_before(database, "INSERT INTO messages", lambda: first.append(mailbox.post(commitment())))
+    assert mailbox.post(commitment()) == first[0]
+
+
+def test_a_refused_message_stays_refused_when_another_has_its_slot(database: Engine) -> None:
+    mailbox = Mailbox(database)
+    refused = mailbox.post(commitment()).id
+    mailbox.mark_refused([refused], "phase-closed")
+    other = commitment(value="bb")
+    just_before(database, "UPDATE messages", lambda: mailbox.post(other))
+    with pytest.raises(SlotTaken):
+        mailbox.post(commitment())
+    mailbox.mark_accepted([refused])
+    assert mailbox.fetch(refused).state == "refused"
+    assert [x.message for x in mailbox.fetch_waiting()[1]] == [other]
 
 
 def test_a_refused_message_may_come_again_and_frees_its_slot(database: Engine) -> None:
@@ -92,3 +135,10 @@ def test_offers_are_counted_by_requester_and_hour(database: Engine) -> None:
     mailbox.mark_offer("0", "refused")
     assert mailbox.count_offers("0xab", 3_600) == 2
     assert mailbox.count_offers("0xab", -1) == 0  # as if that long had passed
+
+
+def test_an_offer_that_comes_twice_at_the_same_time_is_one(database: Engine) -> None:
+    mailbox = Mailbox(database)
+    just_before(database, "INSERT INTO offers", lambda: mailbox.post_offer("1", "0xAB", {}))
+    assert mailbox.post_offer("1", "0xAB", {}).state == "accepted"
+    assert [offer.id for offer in mailbox.fetch_waiting_offers()] == ["1"]

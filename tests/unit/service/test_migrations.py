@@ -10,11 +10,11 @@ from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, select
+from sqlalchemy import Engine, insert, inspect, select
 
 from commonweal.adapters.outbox import outbox_metadata
 from service.database import downgrade, migrate, open_engine
-from service.tables import events, metadata
+from service.tables import events, messages, metadata
 
 
 def test_migrations_and_models_agree(database: Engine) -> None:
@@ -77,3 +77,28 @@ def test_the_index_comes_and_goes_alone(database: Engine) -> None:
     assert "events_job" not in {each["name"] for each in inspect(database).get_indexes("events")}
     migrate(database)
     assert "events_job" in {each["name"] for each in inspect(database).get_indexes("events")}
+
+
+def test_of_several_messages_for_one_slot_the_mined_or_the_earliest_stays(
+    database: Engine,
+) -> None:
+    downgrade(database, "0004")
+    rows = [
+        ("late", "1", "accepted", 2),
+        ("early", "1", "sent", 1),
+        ("sent", "2", "sent", 1),
+        ("mined", "2", "mined", 2),
+        ("refused", "3", "refused", 1),
+        ("alone", "3", "accepted", 2),
+    ]
+    with database.begin() as connection:
+        for id_, slot, state, at in rows:
+            row = {"id": id_, "slot": slot, "state": state, "received_at": at}
+            row |= {"kind": "update-commitment", "job": 1, "body": {}}
+            connection.execute(insert(messages).values(row))
+    migrate(database)
+    with database.connect() as connection:
+        found = connection.execute(select(messages.c.id, messages.c.reason))
+        reasons = {row.id: row.reason for row in found}
+    kept = {"early": None, "mined": None, "refused": None, "alone": None}
+    assert reasons == {"late": "slot-taken", "sent": "slot-taken", **kept}
