@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from eth_account.datastructures import SignedTransaction
@@ -212,7 +211,7 @@ class TransactionSender:
             message = f"{stored.intent} is not mined after {timeout:g} s"
             raise TransactionPending(message, intent=stored.intent, seconds=timeout)
         if receipt["status"] == 0:
-            raise self._find_reason(receipt["transactionHash"], receipt["blockNumber"])
+            raise self._find_reason(stored, receipt["blockNumber"])
         return build_receipt(receipt)
 
     def _settle(self, stored: StoredTransaction, timeout: float) -> TxReceipt | None:
@@ -315,10 +314,10 @@ class TransactionSender:
         """The first nonce that no mined transaction has."""
         return fetch_nonce(self._reader, self.address, "latest")
 
-    def _find_reason(self, tx_hash: HexBytes, block: int) -> ContractReverted:
+    def _find_reason(self, stored: StoredTransaction, block: int) -> ContractReverted:
         """Plays the transaction again where it stood; a loser in its own block keeps its secret."""
-        mined = self._reader.web3.eth.get_transaction(tx_hash)
-        call: Any = {"from": self.address, "to": mined["to"], "data": mined["input"]}
+        mined = TypedTransaction.from_bytes(HexBytes(stored.signed)).as_dict()
+        call = {"from": self.address, "to": mined["to"], "data": mined["data"]}
         for at in (block, block - 1):
             try:
                 self._reader.simulate(call, at)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from eth_account import Account
+from hexbytes import HexBytes
 from web3.exceptions import TransactionNotFound
 
+from commonweal.adapters.codec import ContractReverted
 from commonweal.adapters.failover import AbsenceUnproven
-from commonweal.adapters.outbox import MINED, SIGNED, StoredTransaction
+from commonweal.adapters.outbox import MINED, REVERTED, SIGNED, StoredTransaction
+from commonweal.adapters.raw_transactions import Fees, sign_transaction
 from commonweal.adapters.transactions import (
     TransactionPending,
     TransactionSender,
@@ -40,18 +44,21 @@ class Chain:
     def get_transaction(self, _: bytes) -> None:
         raise self.trouble
 
-    get_transaction_receipt = get_transaction
+    def get_transaction_receipt(self, _: bytes) -> Any:
+        raise self.trouble
 
     def send_raw_transaction(self, signed: bytes) -> None:
         self.sent.append(signed)
 
 
 class Outbox:
-    def __init__(self) -> None:
+    def __init__(self, stored: StoredTransaction = STORED) -> None:
+        self.stored = stored
         self.discarded: list[StoredTransaction] = []
+        self.marks: list[str] = []
 
     def find(self, *_: object) -> StoredTransaction:
-        return STORED
+        return self.stored
 
     find_by_nonce = find
 
@@ -60,6 +67,9 @@ class Outbox:
 
     def discard(self, _: int, __: str, stored: StoredTransaction) -> None:
         self.discarded.append(stored)
+
+    def mark(self, _: int, __: str, ___: StoredTransaction, state: str) -> None:
+        self.marks.append(state)
 
 
 def send(chain: Chain, outbox: Outbox) -> None:
@@ -97,3 +107,31 @@ def test_what_a_reorganisation_lost_is_sent_again_before_what_waits_for_it() -> 
     with pytest.raises(TransactionPending):
         send(chain, WithEarlier())
     assert chain.sent[1:3] == [lost.signed, STORED.signed]  # after the first attempt
+
+
+def test_why_a_transaction_reverted_is_found_out_without_asking_for_it() -> None:
+    """A node may have the receipt and, a moment later or behind another door, not this."""
+    to, data = "0x" + "22" * 20, b"\x05\x06"
+    chain = Reverting(4, TransactionNotFound("it does not know it any more"))
+    account, fees = Account.from_key(b"\x01" * 32), Fees(2, 1)
+    signed = sign_transaction(cast(Any, chain), account, 3, 9, data, cast(Any, to), fees=fees)
+    outbox = Outbox(replace(STORED, signed=bytes(signed.raw_transaction)))
+    with pytest.raises(ContractReverted, match="OfferUsed"):
+        send(chain, outbox)
+    assert outbox.marks == [REVERTED]
+    assert (HexBytes(chain.simulated["to"]), chain.simulated["data"]) == (HexBytes(to), data)
+
+
+class Reverting(Chain):
+    """Has mined the transaction, without effect."""
+
+    simulated: dict[str, Any]
+
+    def get_transaction_receipt(self, tx_hash: bytes) -> dict[str, Any]:
+        numbers = {"status": 0, "blockNumber": 7, "gasUsed": 1, "effectiveGasPrice": 1}
+        return {"transactionHash": tx_hash, **numbers}
+
+    def simulate(self, call: dict[str, Any], at: int) -> None:
+        self.simulated = call
+        if at < 7:
+            raise ContractReverted("OfferUsed")
