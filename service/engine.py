@@ -257,10 +257,10 @@ class Engine:
             log.info("transactions sent again", intents=intents)
             if self._stopping.is_set():
                 return
-        self._mailbox.reopen_sent()
         self._is_recovered = True
 
     def _hand_out(self) -> None:
+        self._mailbox.reopen_sent(frozenset(self._busy))
         letters = self._mailbox.fetch_waiting()
         views = {view.job.job: view for view in self._views.all()}
         self._relay.forget(views)
@@ -301,7 +301,8 @@ class Engine:
         return None
 
     def _find_offers(self) -> Task | None:
-        offers = self._mailbox.fetch_waiting_offers()
+        """One at a time, so that none that is found here is being sent."""
+        offers = self._mailbox.fetch_unsettled_offers()
         if not offers:
             return None
         offer = offers[0]

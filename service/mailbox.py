@@ -151,12 +151,12 @@ class Mailbox:
         with self._engine.begin() as connection:
             connection.execute(update(t.messages).where(kept).values(values))
 
-    def reopen_sent(self) -> None:
-        """After a restart: what was on its way is looked at again."""
+    def reopen_sent(self, busy: Collection[int]) -> None:
+        """What is on its way although nobody works on its job is looked at again."""
+        columns = t.messages.c
+        left = (columns.state == SENT) & columns.job.not_in(busy)
         with self._engine.begin() as connection:
-            for table in (t.messages, t.offers):
-                sent = table.c.state == SENT
-                connection.execute(update(table).where(sent).values(state=ACCEPTED))
+            connection.execute(update(t.messages).where(left).values(state=ACCEPTED))
 
     def count_memberships(self, job: int, provider: str) -> int:
         """The provider's joins and leaves in the job that were accepted and not refused since."""
@@ -218,10 +218,13 @@ class Mailbox:
         with self._engine.connect() as connection:
             return connection.scalar(query) or 0
 
-    def fetch_waiting_offers(self) -> list[PostedOffer]:
-        query = select(t.offers).where(t.offers.c.state == ACCEPTED)
+    def fetch_unsettled_offers(self) -> list[PostedOffer]:
+        """Oldest first; those on their way too."""
+        columns = t.offers.c
+        query = select(t.offers).where(columns.state.in_([ACCEPTED, SENT]))
         with self._engine.connect() as connection:
-            return [_offer(row) for row in connection.execute(query)]
+            rows = connection.execute(query.order_by(columns.received_at, columns.id))
+            return [_offer(row) for row in rows]
 
     def mark_offer(self, offer_id: str, state: str, **values: Any) -> None:
         self._mark(t.offers, [offer_id], state=state, **values)

@@ -10,13 +10,12 @@ import structlog
 from commonweal.adapters.chain import ChainReader, ContractReverted
 from commonweal.adapters.raw_transactions import Receipt
 from commonweal.adapters.sender_pool import SenderPool
-from commonweal.errors import CommonwealError
 from commonweal.protocol.batches import ContractCall, draw_committee
 from commonweal.protocol.events import JobCreated
 from commonweal.worktime import timed
 from service.batching import Batch, Sorted, blame
 from service.claims import Claims
-from service.mailbox import MINED, REFUSED, SENT, Letter, Mailbox, PostedOffer
+from service.mailbox import ACCEPTED, MINED, REFUSED, SENT, Letter, Mailbox, PostedOffer
 from service.offers import offer_call, to_kebab_case
 from service.views import JobView
 
@@ -57,32 +56,41 @@ class Relay:
         self._mailbox.mark_refused([letter.id for letter in letters], reason)
 
     def send(self, batch: Batch) -> None:
-        self._mailbox.mark_sent(batch.ids)
+        """Whatever goes wrong, it waits again: sending it twice finds the first transaction."""
+        try:
+            self._mailbox.mark_sent(batch.ids)
+            self._send_marked(batch)
+        except Exception:
+            self._mailbox.mark_accepted(batch.ids)
+            raise
+
+    def send_offer(self, offer: PostedOffer) -> None:
+        """See `send`."""
+        try:
+            self._mailbox.mark_offer(offer.id, SENT)
+            self._send_marked_offer(offer)
+        except Exception:
+            self._mailbox.mark_offer(offer.id, ACCEPTED)
+            raise
+
+    def _send_marked(self, batch: Batch) -> None:
         try:
             with timed(log, "chain", job=batch.job, kind=batch.kind):
                 receipt = self._send_calls(batch)
         except ContractReverted as error:
             self._take_apart(batch, error)
-        except CommonwealError:
-            self._mailbox.mark_accepted(batch.ids)
-            raise
-        else:
-            self._mailbox.mark_mined(batch.ids, receipt, receipt.block_number)
-            self._claims.add(batch.job, batch.letters, receipt.block_number)
-            fields = {"job": batch.job, "kind": batch.kind, "messages": len(batch.letters)}
-            log.info("batch mined", **fields, gas=receipt.gas_used, block=receipt.block_number)
+            return
+        self._mailbox.mark_mined(batch.ids, receipt, receipt.block_number)
+        self._claims.add(batch.job, batch.letters, receipt.block_number)
+        fields = {"job": batch.job, "kind": batch.kind, "messages": len(batch.letters)}
+        log.info("batch mined", **fields, gas=receipt.gas_used, block=receipt.block_number)
 
-    def send_offer(self, offer: PostedOffer) -> None:
-        self._mailbox.mark_offer(offer.id, SENT)
+    def _send_marked_offer(self, offer: PostedOffer) -> None:
         try:
-            call = offer_call(offer.body)
-            receipt = self._send(f"offer:{offer.id}", call)
+            receipt = self._send(f"offer:{offer.id}", offer_call(offer.body))
         except ContractReverted as error:
             self._mailbox.mark_offer(offer.id, REFUSED, reason=to_reason(error))
             return
-        except CommonwealError:
-            self._mailbox.mark_offer(offer.id, "accepted")
-            raise
         job = self._find_job(receipt)
         self._mailbox.mark_offer(offer.id, MINED, tx=receipt.tx_hash, job=job)
         log.info("offer mined", offer=offer.id, job=job)

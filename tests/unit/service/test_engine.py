@@ -79,6 +79,22 @@ def test_the_chain_is_followed_while_a_stored_transaction_waits(database: Databa
         engine.stop()
 
 
+def test_what_was_left_on_its_way_is_looked_at_again_without_a_restart(
+    database: Database,
+) -> None:
+    chain, sender, mailbox = ScriptedChain(), StuckSender(), Mailbox(database)
+    sender.mined.set()
+    engine = build_engine(chain, database, sender)
+    engine.start()
+    try:
+        posted = mailbox.post(JOIN).id
+        wait_for(lambda: mailbox.fetch(posted).reason == "job-over")
+        mailbox.mark_sent([posted])  # as if it could not be marked otherwise
+        wait_for(lambda: mailbox.fetch(posted).state == "refused")
+    finally:
+        engine.stop()
+
+
 def test_of_two_one_leads_and_the_other_follows_what_it_writes(database: Database) -> None:
     chain, sender, mailbox = ScriptedChain(), StuckSender(), Mailbox(database)
     sender.mined.set()

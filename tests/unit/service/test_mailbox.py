@@ -111,12 +111,14 @@ def test_a_providers_moves_in_a_job_are_counted_unless_they_were_refused(
     assert mailbox.count_memberships(2, NOBODY) == 0
 
 
-def test_what_was_on_its_way_waits_again_after_a_restart(database: Engine) -> None:
+def test_what_is_on_its_way_waits_again_when_nobody_works_on_its_job(database: Engine) -> None:
     mailbox = Mailbox(database)
     sent = mailbox.post(commitment())
     mailbox.mark_sent([sent.id])
     assert (mailbox.fetch_waiting(), mailbox.count_waiting()) == ({}, 1)
-    mailbox.reopen_sent()
+    mailbox.reopen_sent({1})
+    assert mailbox.fetch(sent.id).state == "sent"
+    mailbox.reopen_sent({2})
     assert mailbox.fetch(sent.id).state == "accepted"
     mailbox.mark_mined([sent.id], None, 12)
     assert (mailbox.fetch(sent.id).block_number, mailbox.count_waiting()) == (12, 0)
@@ -141,4 +143,4 @@ def test_an_offer_that_comes_twice_at_the_same_time_is_one(database: Engine) -> 
     mailbox = Mailbox(database)
     just_before(database, "INSERT INTO offers", lambda: mailbox.post_offer("1", "0xAB", {}))
     assert mailbox.post_offer("1", "0xAB", {}).state == "accepted"
-    assert [offer.id for offer in mailbox.fetch_waiting_offers()] == ["1"]
+    assert [offer.id for offer in mailbox.fetch_unsettled_offers()] == ["1"]
