@@ -150,12 +150,11 @@ class ChainStore:
 
     def _accept_again(self, connection: Connection, number: int) -> None:
         """What was mined in a forgotten block must be sent again."""
-        columns = t.messages.c
-        connection.execute(
-            update(t.messages)
-            .where(columns.state == "mined", columns.block_number > number)
-            .values(state="accepted", tx=None, block_number=None)
-        )
+        again = {"state": "accepted", "tx": None, "block_number": None}
+        for table, values in ((t.messages, again), (t.offers, {**again, "job": None})):
+            columns = table.c
+            lost = (columns.state == "mined") & (columns.block_number > number)
+            connection.execute(update(table).where(lost).values(values))
 
     def _move_cursor(self, connection: Connection, to: Checkpoint | None) -> None:
         rewinds = connection.scalar(select(t.cursors.c.rewinds)) or 0

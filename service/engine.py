@@ -83,7 +83,7 @@ class Engine:
         self._sender = sender
         self._custodian = custodian
         self._metrics = metrics
-        self._relay = Relay(reader, sender, mailbox)
+        self._relay = Relay(reader, sender, mailbox, repository)
         self._keeper = Keeper(sender)
         self._poll_interval = poll_interval
         self._relay_delay = relay_delay
@@ -302,6 +302,7 @@ class Engine:
 
     def _find_offers(self) -> Task | None:
         """One at a time, so that none that is found here is being sent."""
+        self._mailbox.reopen_lost_offers(self.indexed)
         offers = self._mailbox.fetch_unsettled_offers()
         if not offers:
             return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Engine, Row, Table, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Row, Table, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from commonweal.adapters.transactions import Receipt
@@ -26,6 +26,7 @@ from commonweal.protocol.receipts import compute_id
 from service import tables as t
 
 ACCEPTED, SENT, MINED, REFUSED = "accepted", "sent", "mined", "refused"
+_DEPTH = 256  # blocks in which an offer is looked for again
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Message)
 
 
@@ -225,6 +226,19 @@ class Mailbox:
         with self._engine.connect() as connection:
             rows = connection.execute(query.order_by(columns.received_at, columns.id))
             return [_offer(row) for row in rows]
+
+    def reopen_lost_offers(self, head: int) -> None:
+        """Mined by a receipt's word, but not in the chain that is followed up to `head`."""
+        columns, created = t.offers.c, t.events.c
+        shown = exists().where(
+            created.name == "JobCreated",
+            created.job == columns.job,
+            created.tx_hash == columns.tx,
+        )
+        lost = (columns.state == MINED) & columns.block_number.between(head - _DEPTH, head) & ~shown
+        again = {"state": ACCEPTED, "tx": None, "job": None, "block_number": None}
+        with self._engine.begin() as connection:
+            connection.execute(update(t.offers).where(lost).values(again))
 
     def mark_offer(self, offer_id: str, state: str, **values: Any) -> None:
         self._mark(t.offers, [offer_id], state=state, **values)

@@ -85,6 +85,12 @@ class OfferForm(_Form):
         slot = f"{self.requester.lower()}:{self.nonce}"
         return hashlib.sha256(slot.encode()).hexdigest()
 
+    @property
+    def terms(self) -> tuple[Address, JobParameters, Wei]:
+        """What the chain shows of it: a job says whose it is, but not of which nonce."""
+        requester = Address(to_checksum_address(self.requester))
+        return requester, self.parameters.to_parameters(), Wei(self.escrow)
+
 
 def offer_call(body: dict[str, Any]) -> ContractCall:
     form = OfferForm.model_validate(body)
@@ -123,6 +129,12 @@ def check_offer(reader: ChainReader, form: OfferForm, *, now: int, at: int) -> N
         raise SignatureWrong(text, recovered=recovered, expected=requester)
     call = offer_call(form.model_dump(mode="json"))
     reader.call(call.contract, call.function, *call.args, at=at)
+
+
+def is_offer_used(reader: ChainReader, form: OfferForm) -> bool:
+    requester = to_checksum_address(form.requester)
+    used: bool = reader.call("JobBoard", "isOfferUsed", requester, form.nonce, at="latest")
+    return used
 
 
 def to_kebab_case(name: str) -> str:

@@ -16,7 +16,8 @@ from commonweal.worktime import timed
 from service.batching import Batch, Sorted, blame
 from service.claims import Claims
 from service.mailbox import ACCEPTED, MINED, REFUSED, SENT, Letter, Mailbox, PostedOffer
-from service.offers import offer_call, to_kebab_case
+from service.offers import OfferForm, is_offer_used, offer_call, to_kebab_case
+from service.repository import Repository
 from service.views import JobView
 
 log = structlog.get_logger(__name__)
@@ -26,7 +27,10 @@ _LATER = frozenset({"AlreadyDrawn", "DrawPending", "HeaderWrong", "MemberEngaged
 
 
 class Relay:
-    def __init__(self, reader: ChainReader, sender: SenderPool, mailbox: Mailbox) -> None:
+    def __init__(
+        self, reader: ChainReader, sender: SenderPool, mailbox: Mailbox, repository: Repository
+    ) -> None:
+        self._repository = repository
         self._reader = reader
         self._sender = sender
         self._mailbox = mailbox
@@ -89,10 +93,32 @@ class Relay:
         try:
             receipt = self._send(f"offer:{offer.id}", offer_call(offer.body))
         except ContractReverted as error:
-            self._mailbox.mark_offer(offer.id, REFUSED, reason=to_reason(error))
+            self._take_back(offer, error)
             return
-        job = self._find_job(receipt)
-        self._mailbox.mark_offer(offer.id, MINED, tx=receipt.tx_hash, job=job)
+        job, block = self._find_job(receipt), receipt.block_number
+        self._note_mined(offer, job=job, tx=receipt.tx_hash, block_number=block)
+
+    def _take_back(self, offer: PostedOffer, error: ContractReverted) -> None:
+        """Where its nonce is used its job is there: somebody else carried the offer, or a block
+        that had been dropped came back. What is followed of the chain may be a little behind."""
+        form = OfferForm.model_validate(offer.body)
+        if is_offer_used(self._reader, form):
+            if created := self._repository.find_created_job(*form.terms):
+                self._note_mined(offer, **created)
+                return
+            self._attempts[offer.id] += 1
+            if self._attempts[offer.id] < _MOST_ATTEMPTS:
+                self._mailbox.mark_offer(offer.id, ACCEPTED)
+                return
+        del self._attempts[offer.id]
+        self._mailbox.mark_offer(offer.id, REFUSED, reason=to_reason(error))
+
+    def _note_mined(
+        self, offer: PostedOffer, *, job: int | None, tx: bytes, block_number: int
+    ) -> None:
+        del self._attempts[offer.id]
+        place = {"tx": tx, "block_number": block_number}
+        self._mailbox.mark_offer(offer.id, MINED, job=job, reason=None, **place)
         log.info("offer mined", offer=offer.id, job=job)
 
     def _send_calls(self, batch: Batch) -> Receipt:

@@ -21,10 +21,10 @@ from sqlalchemy import (
 
 from commonweal.errors import NotFound
 from commonweal.protocol.batches import RoundRecord, collect_round
-from commonweal.protocol.types import SCORE_MAX, Address
+from commonweal.protocol.types import SCORE_MAX, Address, JobParameters, Wei
 from service import tables as t
 from service.chainstore import decode_row
-from service.eventjson import from_hex
+from service.eventjson import encode_fields, from_hex
 from service.proofs import prove_verdicts
 
 _MISSES = ("absent", "unavailable-update")
@@ -68,6 +68,24 @@ class Repository:
         query = select(t.jobs.c.job).where(t.jobs.c.state.in_(LIVE_STATES))
         with self._engine.connect() as connection:
             return list(connection.scalars(query))
+
+    def find_created_job(
+        self, requester: Address, parameters: JobParameters, escrow: Wei
+    ) -> dict[str, Any] | None:
+        """Job, tx and block number of the first of these terms that no offer here has made."""
+        jobs, created = t.jobs.c, t.events.c
+        claimed = select(t.offers.c.job).where(t.offers.c.job.is_not(None))
+        query = (
+            select(jobs.job, jobs.parameters, created.tx_hash.label("tx"), created.block_number)
+            .join_from(t.jobs, t.events, created.job == jobs.job)
+            .where(jobs.requester == requester, jobs.deposit == escrow)
+            .where(created.name == "JobCreated", jobs.job.not_in(claimed))
+        )
+        terms = encode_fields(parameters)
+        rows = self._all(query.order_by(jobs.job))
+        names = ("job", "tx", "block_number")
+        same = ({name: row[name] for name in names} for row in rows if row["parameters"] == terms)
+        return next(same, None)
 
     def fetch_record(self, job: int, round_: int) -> RoundRecord:
         """What the events say of one round; empty for a round that has none."""

@@ -272,6 +272,7 @@ offers = Table(
     Column("job", BigInteger),
     Column("reason", String(60)),
     Column("received_at", BigInteger, nullable=False),
+    Column("block_number", BigInteger),
 )
 
 used_nonces = Table(

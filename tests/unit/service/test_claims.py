@@ -64,12 +64,11 @@ def mailbox(database: Engine) -> Mailbox:
 
 
 @pytest.fixture
-def relay(mailbox: Mailbox) -> Relay:
+def relay(database: Engine, mailbox: Mailbox) -> Relay:
     """Every transaction of it gets a receipt at once, of the block after `grow()`."""
     reader = SimpleNamespace(encode=lambda *_: (NOBODY, b""))
-    return Relay(
-        cast(Any, reader), cast(Any, SimpleNamespace(send=lambda *_, **__: RECEIPT)), mailbox
-    )
+    sender = SimpleNamespace(send=lambda *_, **__: RECEIPT)
+    return Relay(cast(Any, reader), cast(Any, sender), mailbox, Repository(database))
 
 
 def send(relay: Relay, mailbox: Mailbox) -> list[str]:

@@ -60,7 +60,7 @@ def _any_offer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def build_relay(chain: ScriptedChain, sender: Sender, mailbox: Mailbox) -> Relay:
-    return Relay(cast(Any, chain), cast(Any, sender), mailbox)
+    return Relay(cast(Any, chain), cast(Any, sender), mailbox, cast(Any, None))
 
 
 def build_batch(mailbox: Mailbox) -> Batch:
