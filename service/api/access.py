@@ -33,8 +33,12 @@ async def _require_identity(request: Request) -> None:
 
 
 async def _spend_quota(request: Request) -> None:
-    """Raises QuotaSpent. A body of unknown length counts as the longest."""
-    declared = request.headers.get("content-length", "")
+    """Raises QuotaSpent. A body of unknown length counts as the longest.
+
+    A length beside `Transfer-Encoding` says nothing: the chunks win, whatever it declares.
+    """
+    is_chunked = "transfer-encoding" in request.headers
+    declared = "" if is_chunked else request.headers.get("content-length", "")
     size = min(int(declared), MAX_BLOCK_BYTES) if declared.isdigit() else MAX_BLOCK_BYTES
     quota = cast(UploadQuota, request.app.state.quota)
     quota.spend(_caller(request).identity, size)
