@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +43,8 @@ from commonweal.validation_sets import ValidationSet, read_validation_set
 
 MAX_BYTES = 256 * 1024
 TOKEN = 10**18  # wei
+_MOST_DIGITS = 60  # before the point: more than any amount has, few enough to count with
+_MOST_ERRORS = 100  # that are told at once
 ZERO_ADDRESS = Address("0x" + "00" * 20)
 _DURATION = re.compile(r"(\d+)\s*(s|m|h|d)?")
 _SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -60,8 +62,11 @@ def _parse_amount(value: object) -> int:
     text = str(value).strip()
     unit = 1 if text.endswith("wei") else TOKEN
     try:
-        wei = Decimal(text.removesuffix("wei").strip()) * unit
-    except InvalidOperation:
+        amount = Decimal(text.removesuffix("wei").strip())
+        if amount.adjusted() >= _MOST_DIGITS:
+            raise ValueError(f"should have at most {_MOST_DIGITS} digits")
+        wei = amount * unit
+    except ArithmeticError:
         raise ValueError("should be a number of tokens, or of wei as in '5000 wei'") from None
     if not wei.is_finite() or wei != wei.to_integral_value():
         raise ValueError("should be a whole number of wei")
@@ -263,7 +268,8 @@ def _parse(data: bytes, find_samples: FindSamples) -> JobFile:
     try:
         parsed = _JobFileModel.model_validate(construct(root))
     except ValidationError as error:
-        raise FieldErrors(*(locate(root, each) for each in error.errors())) from None
+        found = error.errors()[:_MOST_ERRORS]
+        raise FieldErrors(*(locate(root, each) for each in found)) from None
     spec, validation = _resolve(root, parsed, find_samples)
     errors = [
         *_check_shapes(root, spec),

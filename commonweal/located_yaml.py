@@ -11,6 +11,9 @@ from yaml import Node
 
 __all__ = ["FieldError", "FieldErrors", "Node", "compose", "construct", "locate"]
 
+_MAX_DEPTH = 32
+_TEXT, _LONGEST_VALUE = "tag:yaml.org,2002:str", 100  # characters of what is no text
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -27,15 +30,32 @@ class FieldErrors(Exception):
         self.errors = errors
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses what nests too deep for those who recurse."""
+
+    depth = 0
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        if self.depth == _MAX_DEPTH:
+            here = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # as stubs have it
+            raise yaml.MarkedYAMLError(
+                problem=f"nests more than {_MAX_DEPTH} deep", problem_mark=here
+            )
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
 def compose(data: bytes) -> Node:
     """The mapping that a file holds. Raises FieldErrors."""
     try:
-        root = yaml.compose(data, Loader=yaml.SafeLoader)
+        root = yaml.compose(data, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark else 1
         raise FieldErrors(FieldError(line, "yaml", error.problem or "malformed")) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, ArithmeticError) as error:
         raise FieldErrors(FieldError(1, "yaml", str(error).splitlines()[0])) from None
     if not isinstance(root, yaml.MappingNode):
         raise FieldErrors(FieldError(1, "yaml", "a job file is a mapping of fields"))
@@ -49,34 +69,45 @@ def construct(root: Node) -> Any:
     def build(node: Node, path: str) -> Any:
         # An alias repeats a node: refused, since nested aliases grow without bound.
         if id(node) in seen:
-            raise FieldErrors(FieldError(_line(node), path or "yaml", "aliases are not accepted"))
+            raise _refuse(node, path, "aliases are not accepted")
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             return build_mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [build(item, f"{path}.{i}") for i, item in enumerate(node.value)]
-        return construct_scalar(node, path)
+        return _construct_scalar(node, path)
 
     def build_mapping(node: yaml.MappingNode, path: str) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _refuse(key, path, "a field's name is text")
             field = f"{path}.{key.value}".lstrip(".")
-            if not isinstance(key, yaml.ScalarNode) or key.value in values:
-                raise FieldErrors(FieldError(_line(key), field, "given twice"))
+            if key.value in values:
+                raise _refuse(key, field, "given twice")
             values[str(key.value)] = build(value, field)
         return values
 
-    def construct_scalar(node: Node, path: str) -> Any:
-        loader = yaml.SafeLoader("")
-        try:
-            return loader.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            message = str(error).splitlines()[0]
-            raise FieldErrors(FieldError(_line(node), path, message)) from None
-        finally:
-            loader.dispose()
-
     return build(root, "")
+
+
+def _construct_scalar(node: Node, path: str) -> Any:
+    kind = node.tag.rpartition(":")[2]
+    if node.tag != _TEXT and len(node.value) > _LONGEST_VALUE:
+        raise _refuse(node, path, f"{len(node.value)} characters are too long for the type {kind}")
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_object(node)
+    except (yaml.YAMLError, ValueError) as error:
+        raise _refuse(node, path, str(error).splitlines()[0]) from None
+    except (LookupError, AttributeError, ArithmeticError):  # of tags that do not fit their values
+        raise _refuse(node, path, f"{node.value!r} is not of the type {kind}") from None
+    finally:
+        loader.dispose()
+
+
+def _refuse(node: Node, path: str, message: str) -> FieldErrors:
+    return FieldErrors(FieldError(_line(node), path or "yaml", message))
 
 
 def locate(root: Node, error: Mapping[str, Any]) -> FieldError:

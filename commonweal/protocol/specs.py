@@ -23,7 +23,7 @@ def _check_file_link(text: str) -> str:
 
 
 FileLink = Annotated[str, AfterValidator(_check_file_link)]
-Positive = Annotated[int, Field(gt=0)]
+Extent = Annotated[int, Field(gt=0, le=2**26)]  # no model takes more values than that
 
 
 class _Spec(BaseModel):
@@ -201,7 +201,7 @@ class ScoringSpec(_Spec):
 class DataSpec(_Spec):
     """What the job's inputs look like; a node's own configuration says where its data are."""
 
-    features: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=4)]
+    features: Annotated[tuple[Extent, ...], Field(min_length=1, max_length=4)]
     classes: Annotated[int, Field(ge=2, le=10_000)]
     validation: Annotated[
         FileLink | None, Field(description="CID of a validation set (safetensors: x, y)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,7 @@ terms:
   min_stake: 12.5
   commit_window: 15m
 """
+NAMES = "abcdefghijklmnopqrstuv"  # each twice the one before
 
 
 def errors_of(text: str) -> list[str]:
@@ -92,6 +95,14 @@ def test_allowlist_root_does_not_depend_on_the_order_written() -> None:
         ("12.5", "lots", "job.yaml:13: terms.min_stake: should be a number of tokens"),
         ("12.5", "0.5 wei", "job.yaml:13: terms.min_stake: should be a whole number of wei"),
         ("12.5", "-1", "job.yaml:13: terms.min_stake: Input should be greater than 0"),
+        ("12.5", "'1e999990'", "job.yaml:13: terms.min_stake: should have at most 60 digits"),
+        ("12.5", "'1e99999999999999999999'", "job.yaml:13: terms.min_stake: should be a number"),
+        ("12.5", "!!int ''", "job.yaml:13: terms.min_stake: '' is not of the type int"),
+        ("12.5", "!!float ''", "job.yaml:13: terms.min_stake: '' is not of the type float"),
+        ("12.5", "!!bool x", "job.yaml:13: terms.min_stake: 'x' is not of the type bool"),
+        ("12.5", "!!timestamp x", "job.yaml:13: terms.min_stake: 'x' is not of the type timestamp"),
+        ("name: tiny", r'name: "\UFFFFFFFF"', "job.yaml:1: yaml: "),
+        ("name: tiny", "? [a]\n: b", "job.yaml:1: yaml: a field's name is text"),
         ("[8, 8]", "[8, 9]", "job.yaml:8: data.features: 72 values per sample"),
         ("[8, 8]\n  classes: 10", "[64]\n  classes: 9", "job.yaml:9: data.classes: 9, but"),
         ("rounds: 10", "rounds: 10\n  escrow: 999", "job.yaml:12: terms.escrow: 999"),
@@ -135,6 +146,35 @@ def test_errors_name_line_and_field(old: str, new: str, error: str) -> None:
 def test_all_errors_are_told_at_once() -> None:
     lines = errors_of(JOB.replace("[32, 16]", "[9, 0]").replace("15m", "x"))
     assert [line.split(":")[1] for line in lines] == ["5", "14"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("12.5", "1" + ":1" * 999 + ".5", "13: terms.min_stake: 2001 characters are too long for"),
+        ("name: tiny", "name: " + "[" * 900, "1: yaml: nests more than 32 deep"),
+        ("[8, 8]", str(["9" * 4000] * 2), "8: data.features.0: Input should be less than"),
+    ],
+    ids=["sexagesimal", "nested", "digits"],
+)
+def test_what_no_number_or_stack_holds_is_one_error_more(old: str, new: str, error: str) -> None:
+    assert errors_of(JOB.replace(old, new))[0].startswith(f"job.yaml:{error}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        JOB.replace("12.5", "'1e400000'"),
+        JOB.replace("12.5", "1" + ":1" * 100_000),
+        JOB + "".join(f"k{number}: 1\n" for number in range(10_000)),
+        "? [&a [x, x], " + ", ".join(f"&{b} [*{a}, *{a}]" for a, b in pairwise(NAMES)) + "]\n: x",
+    ],
+    ids=["amount", "sexagesimal", "errors", "key"],
+)
+def test_time_and_what_is_told_do_not_grow_beyond_the_file(text: str) -> None:
+    start = time.thread_time()
+    assert len(errors_of(text)) <= 100
+    assert time.thread_time() - start < 2.0
 
 
 @pytest.mark.parametrize("text", ["", "[]", "just words", "\x00", "a: !!python/object:os.system x"])
