@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
 from fastapi import FastAPI
 
 from commonweal.adapters.content.gateway import gateway_routes, upload_routes
@@ -51,6 +52,7 @@ def create_app(services: Services) -> FastAPI:
     app = create_routes(services.content, settings.upload_seconds)
     app.state.services = services
     app.state.quota = UploadQuota(settings.upload_bytes, settings.content_grace)
+    app.state.drafting = anyio.CapacityLimiter(drafts.MOST_AT_ONCE)
     app.state.claimed = ClaimedMetrics(services.content)
     app.add_middleware(CompressJson)
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt="/v1/blocks/")

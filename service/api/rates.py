@@ -31,6 +31,7 @@ _LONGEST_KEY = 200
 # As many requests for a single row take about the same time.
 _COSTS = (
     (re.compile(r"/v1/jobs/[^/]+/claims"), 50),
+    (re.compile(r"/v1/drafts"), 50),
     (re.compile(r"/v1/jobs/[^/]+/(matrix|history)"), 20),
     (re.compile(r"/v1/sessions"), 20),
     (re.compile(r"/v1/overview"), 10),

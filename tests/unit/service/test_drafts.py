@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import anyio
+import anyio.to_thread
+import httpx
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
@@ -19,12 +25,17 @@ from commonweal.protocol.cids import compute_cid
 from commonweal.protocol.signing import compute_parameters_hash, hash_job_offer
 from commonweal.protocol.specs import DataSpec
 from commonweal.protocol.types import Address, Wei
-from service.drafts import draft_job
+from service.api import drafts
+from service.app import create_app
+from service.drafts import Draft, draft_job
 from service.offers import OfferForm
+from service.settings import Settings
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "digits.yaml"
 BOARD, TOKEN = Address("0x" + "1A" * 20), Address("0x" + "2B" * 20)
 ACCOUNT = Account.create()
+KEY = "a script's key"
+THREADS = 40  # that anyio lends to all routes together
 
 
 class Reader:
@@ -86,3 +97,53 @@ def test_a_validation_set_that_is_not_here_makes_no_draft(tmp_path: Path) -> Non
     spec = job_file.spec.model_copy(update={"data": DataSpec.model_validate(data)})
     with pytest.raises(InvalidJobFile, match="is not stored here"):
         draft_job(reader, EmbeddedStore(tmp_path), ACCOUNT.address, replace(job_file, spec=spec))
+
+
+@pytest.mark.anyio
+async def test_few_drafts_are_made_at_once_and_those_that_wait_hold_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, may_end = threading.Semaphore(0), threading.Event()
+
+    def draft(*_: object) -> Draft:
+        started.release()
+        may_end.wait(30)
+        return Draft(offer={}, offer_document={}, permit_document={})
+
+    monkeypatch.setattr(drafts, "draft_job", draft)
+    async with open_client(tmp_path) as client, anyio.create_task_group() as group:
+        for _ in range(THREADS + 2):
+            group.start_soon(post_draft, client)
+        try:
+            for _ in range(drafts.MOST_AT_ONCE):
+                assert await anyio.to_thread.run_sync(started.acquire, True, 20)
+            await anyio.wait_all_tasks_blocked()
+            assert not started.acquire(timeout=0.2)
+            with anyio.fail_after(10):
+                assert (await client.get("/ipfs/bafkqaaa?format=raw")).status_code == 200
+        finally:
+            may_end.set()
+
+
+def open_client(folder: Path) -> httpx.AsyncClient:
+    keys = folder / "keys"
+    keys.write_text(f"script {hashlib.sha256(KEY.encode()).hexdigest()}")
+    services: Any = SimpleNamespace(
+        settings=Settings(api_keys=keys, data_dir=folder, request_burst=10_000),
+        reader=None,
+        content=EmbeddedStore(folder / "content"),
+        sessions=SimpleNamespace(read=None),
+    )
+    transport = httpx.ASGITransport(create_app(services))
+    headers = {"x-api-key": KEY}
+    return httpx.AsyncClient(transport=transport, base_url="http://here", headers=headers)
+
+
+async def post_draft(client: httpx.AsyncClient) -> None:
+    form = {"requester": ACCOUNT.address, "job_file": EXAMPLE.read_text()}
+    assert (await client.post("/v1/drafts", json=form)).status_code == 200
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"

@@ -100,6 +100,7 @@ async def test_requests_are_counted_by_place_and_by_key() -> None:
     ("path", "cost"),
     [
         ("/v1/jobs/1/claims", 50),
+        ("/v1/drafts", 50),
         ("/v1/jobs/1/matrix", 20),
         ("/v1/jobs/1/history", 20),
         ("/v1/overview", 10),
