@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from commonweal.adapters.content.store import ContentCorrupt
 from commonweal.adapters.content.wire import find_cbor_links, parse_fields
 from commonweal.protocol.cids import Cid, InvalidCid, parse_binary_cid
 
+MAX_LINKS = 1_024  # of a block: files are built with 174, manifests have a handful
+
 
 def list_links(cid: Cid, block: bytes) -> list[Cid]:
-    """In the block's order. Raises ContentCorrupt for a block that cannot be read as its codec."""
+    """In the block's order.
+
+    Raises ContentCorrupt for more than MAX_LINKS, and if it cannot be read as its codec.
+    """
     try:
-        return [parse_binary_cid(link) for link in _find_links(cid, block)]
+        links = [parse_binary_cid(link) for link in islice(_find_links(cid, block), MAX_LINKS + 1)]
     except (ValueError, InvalidCid) as error:
         raise ContentCorrupt(
             f"The links of {cid} cannot be read", cid=str(cid), reason=str(error)
         ) from error
+    if len(links) > MAX_LINKS:
+        message = f"{cid} has more than {MAX_LINKS} links"
+        raise ContentCorrupt(message, cid=str(cid), limit=MAX_LINKS)
+    return links
 
 
 def _find_links(cid: Cid, block: bytes) -> Iterator[bytes]:
@@ -47,7 +57,7 @@ def walk(root: Cid, links: Callable[[Cid], list[Cid]]) -> Iterator[Cid]:
         done.add(cid)
         yield cid
         if cid.codec != "raw":
-            todo.extend(link for link in reversed(links(cid)) if link not in done)
+            todo.extend(link for link in reversed(dict.fromkeys(links(cid))) if link not in done)
 
 
 def walk_up(root: Cid, links: Callable[[Cid], list[Cid]]) -> Iterator[Cid]:
@@ -63,4 +73,5 @@ def walk_up(root: Cid, links: Callable[[Cid], list[Cid]]) -> Iterator[Cid]:
             yield cid
         else:
             todo.append((cid, True))
-            todo.extend((link, False) for link in reversed(links(cid)))
+            fresh = [link for link in dict.fromkeys(links(cid)) if link not in done]
+            todo.extend((link, False) for link in reversed(fresh))

@@ -152,8 +152,8 @@ class ContentFetcher:
         for cid, block in read_car(self._receive(roots[0], source, form, limit)):
             if cid not in wanted or not is_block_of(cid, block):
                 raise ContentCorrupt(f"{source} gave what was not asked for", source=source)
-            self._store.put_block(block, cid.codec, durable=False)
             wanted.update(list_held(cid, block))
+            self._store.put_block(block, cid.codec, durable=False)
 
     def _order_sources(self) -> tuple[str, ...]:
         now = time.monotonic()

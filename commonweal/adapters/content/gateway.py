@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from commonweal.adapters.content.car import choose_links, read_car, stream_car, stream_held
-from commonweal.adapters.content.dags import list_held
+from commonweal.adapters.content.dags import list_held, list_links
 from commonweal.adapters.content.store import (
     MAX_BLOCK_BYTES,
     ContentCorrupt,
@@ -241,6 +241,7 @@ def upload_routes(
 def _store_block(store: ContentStore, cid: Cid, block: bytes) -> int:
     if not is_block_of(cid, block):
         raise ContentCorrupt(f"The bytes are not those of {cid}", cid=str(cid), size=len(block))
+    list_links(cid, block)  # what no walk gets past is refused
     status = 200
     try:
         store.get_block(str(cid))

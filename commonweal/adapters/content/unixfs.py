@@ -71,7 +71,7 @@ def decode_file_node(cid: Cid, block: bytes) -> tuple[Child, ...]:
 
 
 def _parse_file_node(block: bytes) -> tuple[Child, ...]:
-    fields = parse_fields(block)
+    fields = list(parse_fields(block))
     links = [dict(parse_fields(_bytes(value))) for number, value in fields if number == 2]
     data = [value for number, value in fields if number == 1]
     if len(data) != 1:

@@ -39,21 +39,22 @@ def encode_bytes(field: int, value: bytes) -> bytes:
     return encode_varint(field << 3 | _BYTES) + encode_varint(len(value)) + value
 
 
-def parse_fields(data: bytes) -> list[tuple[int, int | bytes]]:
-    """(field number, value) of a protobuf message of varints and byte strings, in order."""
-    fields: list[tuple[int, int | bytes]] = []
+def parse_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """(field number, value) of a protobuf message of varints and byte strings, in order.
+
+    Raises ValueError, where it is cut off.
+    """
     at = 0
     while at < len(data):
         key, at = decode_varint(data, at)
         value, at = decode_varint(data, at)
         if key & 7 == _VARINT:
-            fields.append((key >> 3, value))
+            yield key >> 3, value
         elif key & 7 == _BYTES and at + value <= len(data):
-            fields.append((key >> 3, data[at : at + value]))
+            yield key >> 3, data[at : at + value]
             at += value
         else:
             raise ValueError("a field is cut off or of an unknown wire type")
-    return fields
 
 
 def find_cbor_links(block: bytes) -> Iterator[bytes]:

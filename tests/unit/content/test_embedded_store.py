@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from content_samples import file_node, pattern
 
+from commonweal.adapters.content.car import choose_links, stream_car, stream_held
+from commonweal.adapters.content.dags import MAX_LINKS
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.store import ContentCorrupt, ContentNotFound, StoreFull
 from commonweal.adapters.content.unixfs import CHUNK_BYTES
-from commonweal.protocol.cids import compute_cid
+from commonweal.protocol.cids import compute_cid, parse_cid
 from commonweal.protocol.manifests import ModelManifest, encode_manifest
 
 
@@ -220,3 +222,22 @@ def test_a_node_with_unreadable_links_is_not_had(tmp_path: Path) -> None:
     assert not store.has(cid)
     with pytest.raises(ContentCorrupt):
         store.pin(cid)
+
+
+def test_a_pinned_block_with_too_many_links_stops_neither_readers_nor_collection(
+    tmp_path: Path,
+) -> None:
+    """As a store may hold it from the time when any number was taken."""
+    store = EmbeddedStore(tmp_path)
+    kept, link = store.put(b"kept"), compute_cid(b"x", "raw")
+    bad = store.put_block(file_node([(link, 1)] * (MAX_LINKS + 1)), "dag-pb")
+    (tmp_path / "pins" / bad).touch()
+    loose = store.put_block(b"loose", "raw")
+    assert not store.has(bad)
+    with pytest.raises(ContentCorrupt):
+        list(stream_car(store, parse_cid(bad), choose_links("all")))
+    assert len(list(stream_held(store, [parse_cid(bad), parse_cid(kept)]))) == 2
+    assert store.collect_garbage(grace_seconds=0) == len(b"loose")
+    assert (store.has(kept), store.has(loose)) == (True, False)
+    store.unpin(bad)
+    assert store.collect_garbage(grace_seconds=0) > 0

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable, Iterator
+
 import libipld
 import pytest
+from content_samples import file_node
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonweal.adapters.content.dags import list_held, list_links, walk, walk_up
+from commonweal.adapters.content.dags import (
+    MAX_LINKS,
+    list_held,
+    list_links,
+    walk,
+    walk_up,
+)
 from commonweal.adapters.content.store import ContentCorrupt
 from commonweal.adapters.content.wire import decode_varint, encode_varint, find_cbor_links
-from commonweal.protocol.cids import Cid, compute_cid
+from commonweal.protocol.cids import Cid, Codec, compute_cid
 
 A, B = compute_cid(b"a", "raw"), compute_cid(b"b", "dag-cbor")
 
@@ -55,6 +65,47 @@ def test_a_byte_string_that_looks_like_a_link_is_none() -> None:
 def test_broken_links_are_refused(block: bytes) -> None:
     with pytest.raises(ContentCorrupt):
         list_links(compute_cid(block, "dag-cbor"), block)
+
+
+@pytest.mark.parametrize("codec", ["dag-pb", "dag-cbor"])
+def test_the_links_of_a_block_are_bounded(codec: Codec) -> None:
+    def encode(count: int) -> bytes:
+        if codec == "dag-pb":
+            return file_node([(A, 1)] * count)
+        return bytes(libipld.encode_dag_cbor([A.binary] * count))
+
+    most, more = encode(MAX_LINKS), encode(MAX_LINKS + 1)
+    assert list_links(compute_cid(most, codec), most) == [A] * MAX_LINKS
+    with pytest.raises(ContentCorrupt, match="has more than 1024 links"):
+        list_links(compute_cid(more, codec), more)
+
+
+def measure_memory(run: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_block_of_nothing_but_links_costs_no_memory() -> None:
+    block = file_node([(A, 1)] * 20_000)
+    cid = compute_cid(block, "dag-pb")
+
+    def read() -> None:
+        with pytest.raises(ContentCorrupt):
+            list_links(cid, block)
+
+    assert measure_memory(read) < 2**20
+
+
+@pytest.mark.parametrize("go", [walk, walk_up])
+def test_a_walk_remembers_a_link_once_however_often_it_stands_there(
+    go: Callable[[Cid, Callable[[Cid], list[Cid]]], Iterator[Cid]],
+) -> None:
+    root, links = Cid("dag-pb", bytes(32)), [A] * 100_000
+    assert measure_memory(lambda: list(go(root, lambda _: links))) < 2**16
 
 
 def test_walks_visit_each_block_once_in_their_order() -> None:

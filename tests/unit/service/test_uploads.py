@@ -10,9 +10,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from commonweal.adapters.content.dags import MAX_LINKS
 from commonweal.adapters.content.embedded import EmbeddedStore
 from commonweal.adapters.content.gateway import upload_routes
 from commonweal.adapters.content.store import MAX_BLOCK_BYTES
+from commonweal.adapters.content.wire import encode_bytes
 from commonweal.protocol.cids import compute_cid
 from service.api import errors
 from service.api.access import UPLOADING
@@ -80,6 +82,19 @@ async def test_a_declared_length_counts_as_what_it_is(tmp_path: Path) -> None:
             answer = await client.put(f"/v1/blocks/{compute_cid(block, 'raw')}", content=block)
             statuses.append(answer.status_code)
     assert statuses == [201, 201, 429]
+
+
+@pytest.mark.anyio
+async def test_blocks_that_no_walk_gets_past_are_refused(tmp_path: Path) -> None:
+    link = encode_bytes(2, encode_bytes(1, compute_cid(b"x", "raw").binary))
+    async with open_client(tmp_path, 2**20) as client:
+        answers = []
+        for block in (link * MAX_LINKS, link * (MAX_LINKS + 1), link[:-1]):
+            path = f"/v1/blocks/{compute_cid(block, 'dag-pb')}"
+            answers.append(await client.put(path, content=block))
+        assert [answer.status_code for answer in answers] == [201, 400, 400]
+        assert answers[1].json()["code"] == "content-corrupt"
+        assert "has more than 1024 links" in answers[1].json()["detail"]
 
 
 @pytest.fixture
