@@ -52,7 +52,8 @@ class Task:
 class Engine:
     """Runs in a thread of its own; `wake`, `look` and `catch_up` may be called from any.
 
-    Only the leader of several coordinators on one database writes and sends; the others look on.
+    Only the leader of several coordinators on one database writes and sends; the others look on,
+    and make room in their own stores.
     """
 
     def __init__(
@@ -185,6 +186,7 @@ class Engine:
             self._change_places()
         if self._should_look():
             self._look()
+        self._make_room()
         if not self.leads:
             return
         if not self._is_recovered:
@@ -246,6 +248,21 @@ class Engine:
             self._keeper.rewinds += 1
             self._is_anew = True
 
+    # Keeping content
+
+    def _make_room(self) -> None:
+        """Also where another coordinator leads: each has a store of its own."""
+        if _CONTENT in self._busy or time.monotonic() < self._content_at:
+            return
+        self._content_at = time.monotonic() + _CONTENT_SECONDS
+        if self._custodian.is_due():
+            self._submit(_CONTENT, Task("collect", self._collect))
+
+    def _collect(self) -> None:
+        """Not while the database lacks blocks: what these name would be dropped."""
+        if self._has_seen(self._reader.fetch_head()):
+            self._custodian.collect()
+
     # Handing out
 
     def _recover(self) -> None:
@@ -275,10 +292,6 @@ class Engine:
         if _DUTIES not in self._busy and time.monotonic() >= self._duties_at:
             self._duties_at = time.monotonic() + _DUTY_SECONDS
             self._submit(_DUTIES, Task("duties", self._perform_duties))
-        if _CONTENT not in self._busy and time.monotonic() >= self._content_at:
-            self._content_at = time.monotonic() + _CONTENT_SECONDS
-            if self._custodian.is_due():
-                self._submit(_CONTENT, Task("collect", self._custodian.collect))
 
     def _decide(self, view: JobView, letters: list[Letter]) -> Task | None:
         """What waits in the mailbox goes first: it may make the transition needless."""

@@ -36,7 +36,25 @@ class StuckSender:
         return [] if self.mined.wait(timeout) else ["stuck"]
 
 
-def build_engine(chain: ScriptedChain, database: Database, sender: StuckSender) -> Engine:
+class FullStore:
+    """Its custodian has always something to do, and notes when it did."""
+
+    def __init__(self) -> None:
+        self.collected = threading.Event()
+
+    def is_due(self) -> bool:
+        return True
+
+    def collect(self) -> None:
+        self.collected.set()
+
+
+NEVER_FULL = SimpleNamespace(is_due=lambda: False)
+
+
+def build_engine(
+    chain: ScriptedChain, database: Database, sender: StuckSender, custodian: object = NEVER_FULL
+) -> Engine:
     reader, repository = cast(Any, chain), Repository(database)
     return Engine(
         reader,
@@ -47,7 +65,7 @@ def build_engine(chain: ScriptedChain, database: Database, sender: StuckSender) 
         Mailbox(database),
         repository,
         cast(Any, sender),
-        cast(Any, SimpleNamespace(is_due=lambda: False)),
+        cast(Any, custodian),
         Metrics(),
         poll_interval=0.01,
         relay_delay=0.0,
@@ -115,6 +133,28 @@ def test_of_two_one_leads_and_the_other_follows_what_it_writes(database: Databas
     finally:
         first.stop()
         second.stop()
+
+
+def test_who_does_not_lead_makes_room_in_its_own_store_once_all_is_followed(
+    database: Database,
+) -> None:
+    chain, sender, store = ScriptedChain(), StuckSender(), FullStore()
+    sender.mined.set()
+    leader = open_leadership(database)
+    assert leader.hold()
+    other = build_engine(chain, database, sender, store)
+    indexer = Indexer(chain, ChainStore(database, 31_337, NOBODY), first_block=0)
+    chain.mine(register())
+    other.start()
+    try:
+        assert not store.collected.wait(2.5)  # the leader has written nothing yet
+        while indexer.step() is not None:
+            pass
+        assert store.collected.wait(30)
+        assert not other.leads
+    finally:
+        other.stop()
+        leader.release()
 
 
 def test_a_pool_without_connections_is_a_database_that_is_away(database: Database) -> None:
