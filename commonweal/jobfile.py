@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, Inexact, localcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,7 +65,9 @@ def _parse_amount(value: object) -> int:
         amount = Decimal(text.removesuffix("wei").strip())
         if amount.adjusted() >= _MOST_DIGITS:
             raise ValueError(f"should have at most {_MOST_DIGITS} digits")
-        wei = amount * unit
+        with localcontext(prec=_MOST_DIGITS + 18) as context:
+            context.traps[Inexact] = True  # nothing is rounded off in silence
+            wei = amount * unit
     except ArithmeticError:
         raise ValueError("should be a number of tokens, or of wei as in '5000 wei'") from None
     if not wei.is_finite() or wei != wei.to_integral_value():

@@ -67,6 +67,19 @@ def test_units_of_money_and_time() -> None:
     assert wei.min_stake == 7
 
 
+@pytest.mark.parametrize(
+    ("written", "wei"),
+    [
+        ("'123456789012345678901234567891 wei'", 123456789012345678901234567891),
+        ("'12345678901.123456789012345678'", 12345678901123456789012345678),
+    ],
+)
+def test_no_amount_is_rounded(written: str, wei: int) -> None:
+    assert parse_job_file(JOB.replace("12.5", written).encode()).terms.min_stake == wei
+    with pytest.raises(InvalidJobFile, match="of wei"):
+        parse_job_file(JOB.replace("12.5", f"'1.{'0' * 80}1'").encode())
+
+
 def test_parameters_carry_the_terms() -> None:
     terms = parse_job_file(JOB.encode()).terms
     spec, model = Digest(b"s" * 32), Digest(b"m" * 32)
