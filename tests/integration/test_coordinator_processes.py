@@ -131,7 +131,12 @@ def test_an_announcement_that_is_no_text_stops_nobody(
     fields = encode(["address", "bytes", "bytes32"], [worker.provider, b"http://\xff\0", bytes(32)])
     send_raw(stage, worker.owner, "ProviderRegistry", "announce(address,string,bytes32)", fields)
     path = f"/v1/providers/{worker.provider}"
-    wait_for(lambda: coordinator.get(path)["endpoint"] == "http://\ufffd\ufffd", what="following")
+
+    def read_endpoint() -> str | None:
+        answer: dict[str, str] = coordinator.http.get(path).json()
+        return answer.get("endpoint")
+
+    wait_for(lambda: read_endpoint() == "http://\ufffd\ufffd", what="following")
     assert coordinator.get("/health")["lag"] == 0
 
 
