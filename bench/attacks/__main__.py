@@ -2,7 +2,7 @@
 
 Every attack against the default scoring and aggregation, or the --rule named. A row per run; those
 of an earlier run of the same code are kept, so an interrupted one goes on (--fresh starts anew).
-A run on digits takes about five seconds of one core, on Fashion-MNIST twelve; --quick, a minute.
+A run on digits takes about five seconds of one core, on Fashion-MNIST seven; --quick, a minute.
 `python -m bench.attacks.summary` shows the worst of all rows and draws them.
 """
 
