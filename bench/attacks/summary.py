@@ -23,6 +23,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 # Its honest rounds are honest work, paid as such (see attack_pay_share): shown apart.
 _PAID_FOR_HONEST_ROUNDS = "selective"
 _SETTING = ("dataset", "skew", "alpha", "attackers", "lying_validators", "rule")
+_APART = 0.12  # of one attack's six kinds of runs in the plot
 _KIND = ("dataset", "alpha", "rule", "attack")
 
 
@@ -160,25 +161,30 @@ def show_attacks(lines: Iterable[Attackers]) -> Table:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Accuracy and honest pay share of every run, a column of points per attack."""
+    """Accuracy and honest pay share of every run: per attack a point for each, data by data."""
     from matplotlib.figure import Figure
 
     attacks = list(dict.fromkeys(row["attack"] for row in rows))
-    figure = Figure(figsize=(11, 7), layout="constrained")
+    figure = Figure(figsize=(13, 8), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
-    for setting, group in groupby(sorted(rows, key=_setting), _setting):
+    ordered = sorted(rows, key=_series)
+    for at, (series, group) in enumerate(groupby(ordered, _series)):
         points = list(group)
-        places = [attacks.index(row["attack"]) for row in points]
-        label = " ".join(map(str, setting[:5]))
+        places = [attacks.index(row["attack"]) + _APART * at for row in points]
         drops = [100 * (row["accuracy"] - row["clean_accuracy"]) for row in points]
-        above.scatter(places, drops, s=18, label=label)
-        below.scatter(places, [100 * row["honest_pay_share"] for row in points], s=18)
+        label = f"{series[0]}, {series[1]:.0%} attack"
+        above.scatter(places, drops, s=12, alpha=0.6, label=label)
+        below.scatter(places, [100 * row["honest_pay_share"] for row in points], s=12, alpha=0.6)
     above.set_ylabel("accuracy against no attack, points")
     above.axhline(0, linewidth=0.5, color="grey")
-    above.legend(fontsize=7)
+    figure.legend(loc="outside upper center", ncols=6, fontsize=8)
     below.set_ylabel("honest share of the pay, %")
     below.set_xticks(range(len(attacks)), attacks, rotation=60, ha="right")
     figure.savefig(path, dpi=110)
+
+
+def _series(row: Row) -> tuple[Any, ...]:
+    return row["dataset"], row["attackers"]
 
 
 def main(arguments: Sequence[str]) -> int:
